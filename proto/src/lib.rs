@@ -11,7 +11,7 @@ pub const DESCRIPTOR_SET: &[u8] =
 /// Who may call an RPC.
 pub mod access {
     /// Version 1.
-    #[expect(clippy::all, clippy::pedantic, reason = "generated code")]
+    #[expect(clippy::pedantic, reason = "generated code")]
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/identity.access.v1.rs"));
     }
@@ -29,7 +29,13 @@ pub mod error {
 /// user-service.
 pub mod user {
     /// Version 1.
-    #[expect(clippy::all, clippy::pedantic, reason = "generated code")]
+    #[expect(
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/identity.user.v1.rs"));
     }
@@ -38,7 +44,13 @@ pub mod user {
 /// auth-service.
 pub mod auth {
     /// Version 1.
-    #[expect(clippy::all, clippy::pedantic, reason = "generated code")]
+    #[expect(
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/identity.auth.v1.rs"));
     }
