@@ -1,1 +1,8 @@
-//! Warm-up.
+//! What a backend adds to its own tonic server: verify access tokens locally, follow the live access feed, and
+//! enforce the rules that the contract carries.
+
+pub mod clock;
+pub mod deadline;
+pub mod position;
+pub mod rules;
+pub mod status;
