@@ -1,0 +1,210 @@
+//! The settings that both services share.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+
+use super::ConfigError;
+use crate::server::{Limits, Listeners, TlsFiles};
+
+/// What a server listens on, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerArgs {
+    /// Address of the public listener: gRPC, gRPC-Web, and the public documents over HTTP
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Address of the internal listener, for the other service and for guards
+    #[arg(long, value_name = "ADDRESS")]
+    pub internal_listen: SocketAddr,
+    /// Address of the operators' HTTP: /metrics, /livez, /readyz
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin_listen: SocketAddr,
+    /// PEM chain of the public listener; read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM key of the public listener
+    #[arg(long, value_name = "FILE")]
+    pub tls_key_file: Option<PathBuf>,
+    /// PEM chain of the internal listener; read anew when it changes
+    #[arg(long, value_name = "FILE")]
+    pub internal_tls_cert_file: Option<PathBuf>,
+    /// PEM key of the internal listener
+    #[arg(long, value_name = "FILE")]
+    pub internal_tls_key_file: Option<PathBuf>,
+    /// PEM authorities of the client certificates that the internal listener takes
+    #[arg(long, value_name = "FILE")]
+    pub internal_tls_client_ca_file: Option<PathBuf>,
+    /// Serve gRPC reflection on the public listener
+    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub reflection: bool,
+    /// How long accepted calls may take to end after the first SIGTERM, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub drain_timeout_seconds: u16,
+    /// How long to say NOT_SERVING and still accept after the first SIGTERM, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub drain_delay_seconds: u16,
+    /// Most open connections of each listener; more are refused
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().max_connections)]
+    pub max_connections: usize,
+    /// Threads that serve connections; 0 means one a core
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub io_threads: usize,
+}
+
+impl ServerArgs {
+    /// Binds the three listeners.
+    ///
+    /// # Errors
+    /// Names the flag whose address cannot be bound.
+    pub fn bind(&self) -> Result<Listeners, ConfigError> {
+        Ok(Listeners {
+            public: bind("--listen", self.listen)?,
+            internal: bind("--internal-listen", self.internal_listen)?,
+            admin: bind("--admin-listen", self.admin_listen)?,
+        })
+    }
+
+    /// The certificate files of the public listener; none means plaintext.
+    ///
+    /// # Errors
+    /// One of certificate and key without the other.
+    pub fn public_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        tls_files(
+            ["--tls-cert-file", "--tls-key-file"],
+            [&self.tls_cert_file, &self.tls_key_file],
+            None,
+        )
+    }
+
+    /// The certificate files of the internal listener; none means plaintext.
+    ///
+    /// # Errors
+    /// One of certificate and key without the other, or client authorities without them.
+    pub fn internal_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        let files = tls_files(
+            ["--internal-tls-cert-file", "--internal-tls-key-file"],
+            [&self.internal_tls_cert_file, &self.internal_tls_key_file],
+            self.internal_tls_client_ca_file.clone(),
+        )?;
+        if files.is_none() && self.internal_tls_client_ca_file.is_some() {
+            return Err(ConfigError::new(
+                "--internal-tls-client-ca-file",
+                "client certificates need TLS",
+                "set --internal-tls-cert-file and --internal-tls-key-file too",
+            ));
+        }
+        Ok(files)
+    }
+
+    /// Refuses an internal listener that would take service keys in plaintext from other machines.
+    ///
+    /// # Errors
+    /// The address is not a loopback one and there is no TLS.
+    pub fn require_private_internal_listener(&self) -> Result<(), ConfigError> {
+        if self.internal_listen.ip().is_loopback() || self.internal_tls_cert_file.is_some() {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "--internal-listen",
+            format!("{} would carry service keys in plaintext", self.internal_listen),
+            "listen on 127.0.0.1, or set --internal-tls-cert-file and --internal-tls-key-file",
+        ))
+    }
+
+    /// The limits of the listeners.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_connections: self.max_connections,
+            ..Limits::default()
+        }
+    }
+
+    /// How long accepted calls may take to end once streams are told to end.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_secs(self.drain_timeout_seconds.into())
+    }
+
+    /// How long to say `NOT_SERVING` before that.
+    #[must_use]
+    pub fn drain_delay(&self) -> Duration {
+        Duration::from_secs(self.drain_delay_seconds.into())
+    }
+}
+
+fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ConfigError> {
+    TcpListener::bind(address).map_err(|error| {
+        ConfigError::new(
+            flag,
+            format!("cannot listen on {address}: {error}"),
+            "end the program that holds the address, or choose another one",
+        )
+    })
+}
+
+fn tls_files(
+    flags: [&'static str; 2],
+    files: [&Option<PathBuf>; 2],
+    client_ca_file: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, ConfigError> {
+    let [cert_flag, key_flag] = flags;
+    match files {
+        [Some(cert_file), Some(key_file)] => Ok(Some(TlsFiles {
+            cert_file: cert_file.clone(),
+            key_file: key_file.clone(),
+            client_ca_file,
+        })),
+        [None, None] => Ok(None),
+        [Some(_), None] => Err(ConfigError::new(
+            key_flag,
+            "a certificate needs its key",
+            format!("set {key_flag}, or leave {cert_flag} out"),
+        )),
+        [None, Some(_)] => Err(ConfigError::new(
+            cert_flag,
+            "a key needs its certificate",
+            format!("set {cert_flag}, or leave {key_flag} out"),
+        )),
+    }
+}
+
+/// Where the data is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseArgs {
+    /// `sqlite:` with a file, or `postgres:` with user, host and database
+    #[arg(long, value_name = "URL")]
+    pub database_url: String,
+    /// Bring the schema up to date when the server starts
+    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub auto_migrate: bool,
+    /// Most connections for reading; 0 means one a core for SQLite and ten for PostgreSQL
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub database_max_readers: u32,
+}
+
+/// What is told about the program's work.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Telemetry")]
+pub struct TelemetryArgs {
+    /// Form of the log on standard error; `RUST_LOG` filters it, the `OTEL_*` variables lead traces and metrics out
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    pub log_format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,76 @@
+//! Every limit of a connection and a call, since the libraries' own defaults are open.
+
+use std::time::Duration;
+
+/// The largest message in either direction, in bytes. Services set it on each generated server:
+/// `.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)`.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The limits of a listener.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most open connections; a further one is closed at once.
+    pub max_connections: usize,
+    /// Most calls under way on one connection.
+    pub max_concurrent_streams: u32,
+    /// Most calls under way in the whole server; further ones are refused with OVERLOADED.
+    pub max_calls: usize,
+    /// Most bytes of request headers.
+    pub max_header_bytes: u32,
+    /// Most lines of request headers over HTTP/1.1.
+    pub max_header_lines: usize,
+    /// Largest HTTP/2 frame, in bytes.
+    pub max_frame_bytes: u32,
+    /// Window of a stream at first, in bytes; it adapts to the connection.
+    pub stream_window_bytes: u32,
+    /// Window of a connection at first, in bytes; it adapts to the connection.
+    pub connection_window_bytes: u32,
+    /// Most bytes that wait to be sent on one stream.
+    pub max_send_buffer_bytes: usize,
+    /// Most streams that the peer reset before they were accepted; more end the connection.
+    pub max_pending_accept_reset_streams: usize,
+    /// Most streams that the server reset for the peer's errors; more end the connection.
+    pub max_local_error_reset_streams: usize,
+    /// How often a silent HTTP/2 peer is asked whether it lives.
+    pub keep_alive_interval: Duration,
+    /// How long it may take to answer.
+    pub keep_alive_timeout: Duration,
+    /// How long a connection may take to say what it wants: the TLS handshake, and the first bytes after it.
+    pub handshake_timeout: Duration,
+    /// How long the headers of an HTTP/1.1 request may take, also on a connection kept alive.
+    pub header_read_timeout: Duration,
+    /// How old a connection may become, give or take a tenth, so that replicas share the callers.
+    pub max_connection_age: Duration,
+    /// How long its calls may take after that.
+    pub max_connection_age_grace: Duration,
+    /// How long a call may take when its caller does not say or says more.
+    pub max_call_time: Duration,
+    /// How often the certificate files are read for changes.
+    pub certificate_poll: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            max_concurrent_streams: 100,
+            max_calls: 8192,
+            max_header_bytes: 16 * 1024,
+            max_header_lines: 100,
+            max_frame_bytes: 16 * 1024,
+            stream_window_bytes: 64 * 1024,
+            connection_window_bytes: 1024 * 1024,
+            max_send_buffer_bytes: 256 * 1024,
+            max_pending_accept_reset_streams: 20,
+            max_local_error_reset_streams: 128,
+            keep_alive_interval: Duration::from_secs(20),
+            keep_alive_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(5),
+            header_read_timeout: Duration::from_secs(10),
+            max_connection_age: Duration::from_mins(30),
+            max_connection_age_grace: Duration::from_mins(1),
+            max_call_time: Duration::from_secs(30),
+            certificate_poll: Duration::from_secs(2),
+        }
+    }
+}
