@@ -1,1 +1,3 @@
-//! Warm-up.
+//! What can you do: people, credentials, roles and permissions.
+
+pub mod domain;

@@ -1,0 +1,55 @@
+//! What the rules refuse: one closed set, rendered to the wire by one exhaustive match.
+
+use thiserror::Error;
+
+use super::{
+    id::{PermissionId, RoleId, UserTypeId},
+    name::PermissionName,
+};
+
+/// Why a well-formed request was not carried out.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such user.
+    #[error("no such user")]
+    UserNotFound(String),
+    /// No such type.
+    #[error("no such user type")]
+    UserTypeNotFound(UserTypeId),
+    /// No such role.
+    #[error("no such role")]
+    RoleNotFound(RoleId),
+    /// No such permission.
+    #[error("no such permission")]
+    PermissionNotFound(PermissionId),
+    /// Another user has the username.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// Another user has the address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// Another one has the name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// Nobody would be left who may do everything.
+    #[error("the change would leave no active administrator")]
+    LastAdministrator,
+    /// The system needs it as it is.
+    #[error("it is built in and cannot be changed that way")]
+    BuiltIn,
+    /// Users have the type.
+    #[error("users have this type")]
+    UserTypeInUse(UserTypeId),
+    /// The caller lacks what is to be given; `None` when the caller lacks only what comes later.
+    #[error("nobody gives what they do not hold")]
+    GrantExceedsCaller(Option<PermissionName>),
+    /// The resource changed since it was read.
+    #[error("the resource has changed since it was read")]
+    EtagMismatch,
+    /// The credential changed since it was read.
+    #[error("a race was lost and nothing was changed")]
+    Conflict,
+    /// The request id stands for another request.
+    #[error("the request id was used before with another request")]
+    RequestIdReused,
+}
