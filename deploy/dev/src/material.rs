@@ -1,0 +1,166 @@
+//! The secrets and certificates of one pair: root secrets, service keys, a certificate authority and its certificates.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SanType,
+};
+
+use crate::{private_file, problem::Problem, service::Service};
+
+/// How long the certificates are good: they are made anew at each start.
+const CERTIFICATE_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Where the secrets and certificates of one pair are. Every file has mode 0600.
+#[derive(Clone, Debug)]
+pub struct Material {
+    folder: PathBuf,
+}
+
+impl Material {
+    /// Makes what is missing in the folder: secrets once and for all, certificates each time.
+    ///
+    /// The authority's private key is never written, so that nobody can make another certificate.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn prepare(folder: &Path) -> Result<Self, Problem> {
+        let material = Self {
+            folder: folder.to_owned(),
+        };
+        for service in Service::BOTH {
+            private_file::create_folder(&material.folder_of(service))?;
+            private_file::write_secret_once(&material.root_secret(service))?;
+            private_file::write_secret_once(&material.service_key(service))?;
+        }
+        material
+            .write_certificates()
+            .map_err(|error| Problem::new(format!("cannot make certificates: {error}")))??;
+        Ok(material)
+    }
+
+    /// What belongs to one service.
+    #[must_use]
+    pub fn folder_of(&self, service: Service) -> PathBuf {
+        self.folder.join(service.name())
+    }
+
+    /// The secret that the service derives its keys from.
+    #[must_use]
+    pub fn root_secret(&self, service: Service) -> PathBuf {
+        self.folder_of(service).join("root-secret")
+    }
+
+    /// The key that this service shows to its peer.
+    #[must_use]
+    pub fn service_key(&self, service: Service) -> PathBuf {
+        self.folder_of(service).join("service-key")
+    }
+
+    /// The certificate of the internal listener, which is also the client certificate towards the peer.
+    #[must_use]
+    pub fn certificate(&self, service: Service) -> PathBuf {
+        self.folder_of(service).join("certificate.pem")
+    }
+
+    /// The private key of that certificate.
+    #[must_use]
+    pub fn private_key(&self, service: Service) -> PathBuf {
+        self.folder_of(service).join("certificate-key.pem")
+    }
+
+    /// The certificate of the authority that both sides trust.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.folder.join("authority.pem")
+    }
+
+    fn write_certificates(&self) -> Result<Result<(), Problem>, rcgen::Error> {
+        let mut authority = CertificateParams::default();
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "identity development authority");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        limit_life(&mut authority);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+
+        let mut files = vec![(self.authority(), authority.pem())];
+        for service in Service::BOTH {
+            let key = KeyPair::generate()?;
+            let certificate = leaf(service)?.signed_by(&key, &authority)?;
+            files.push((self.certificate(service), certificate.pem()));
+            files.push((self.private_key(service), key.serialize_pem()));
+        }
+        Ok(files
+            .iter()
+            .try_for_each(|(path, text)| private_file::write(path, text.as_bytes())))
+    }
+}
+
+/// The certificate of a service on this machine, for both ends of a connection.
+fn leaf(service: Service) -> Result<CertificateParams, rcgen::Error> {
+    let mut leaf = CertificateParams::default();
+    leaf.distinguished_name
+        .push(DnType::CommonName, service.name());
+    leaf.subject_alt_names = vec![
+        SanType::URI(service.identity().as_str().try_into()?),
+        SanType::DnsName("localhost".try_into()?),
+        SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    ];
+    leaf.use_authority_key_identifier_extension = true;
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    limit_life(&mut leaf);
+    Ok(leaf)
+}
+
+fn limit_life(certificate: &mut CertificateParams) {
+    let now = SystemTime::now();
+    // A clock that is set back a little must not refuse its own certificate.
+    certificate.not_before = (now - Duration::from_secs(3600)).into();
+    certificate.not_after = (now + CERTIFICATE_LIFE).into();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn secrets_stay_and_certificates_are_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let material = Material::prepare(folder.path()).unwrap();
+        let secret = fs::read(material.root_secret(Service::Auth)).unwrap();
+        let certificate = fs::read(material.certificate(Service::Auth)).unwrap();
+        Material::prepare(folder.path()).unwrap();
+        assert_eq!(
+            fs::read(material.root_secret(Service::Auth)).unwrap(),
+            secret
+        );
+        assert_ne!(
+            fs::read(material.certificate(Service::Auth)).unwrap(),
+            certificate
+        );
+    }
+
+    #[test]
+    fn each_direction_has_its_own_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let material = Material::prepare(folder.path()).unwrap();
+        assert_ne!(
+            fs::read(material.service_key(Service::Auth)).unwrap(),
+            fs::read(material.service_key(Service::User)).unwrap()
+        );
+    }
+}
