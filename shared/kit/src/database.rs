@@ -1,0 +1,212 @@
+//! The store of a service: SQLite in a file or PostgreSQL, chosen by the URL, with the same behaviour.
+
+mod error;
+mod group;
+mod postgres;
+mod sqlite;
+mod write;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use sea_orm::{DatabaseConnection, DbBackend};
+use tokio::sync::watch;
+
+pub use self::{
+    error::StoreError,
+    write::{Event, WriteFuture, WriteTransaction, Written},
+};
+use crate::{clock::SharedClock, entropy::SharedEntropy};
+
+/// Where the database is and how it is used.
+#[derive(Clone)]
+pub struct DatabaseConfig {
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`.
+    pub url: String,
+    /// Most connections that read (SQLite) or work (PostgreSQL); `None`: one a core, or 16.
+    pub max_connections: Option<u32>,
+    /// Whether this process serves the database: on SQLite no second one may.
+    pub exclusive: bool,
+    /// Bound of a statement, of a wait for a lock, for a connection, and of idling in a transaction.
+    pub timeout: Duration,
+}
+
+impl DatabaseConfig {
+    /// The defaults, not exclusive.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: None,
+            exclusive: false,
+            timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseConfig {
+    // The URL may carry a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseConfig")
+            .field("engine", &self.url.split(':').next().unwrap_or_default())
+            .field("max_connections", &self.max_connections)
+            .field("exclusive", &self.exclusive)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handle to the store; clones share it.
+#[derive(Clone)]
+pub struct Database(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    reader: DatabaseConnection,
+    context: Context,
+}
+
+enum Engine {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+/// What writing needs beside a connection.
+#[derive(Clone)]
+struct Context {
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    /// Changes when this process has committed events.
+    commits: watch::Sender<()>,
+}
+
+impl Database {
+    /// Connects, and on SQLite creates an absent file (readable by its owner alone) and starts the writer.
+    ///
+    /// Must be called on the runtime that is to carry the connections.
+    ///
+    /// # Errors
+    ///
+    /// The URL is unknown, the database cannot be reached, or another process serves the file.
+    pub async fn connect(
+        config: &DatabaseConfig,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Result<Self, StoreError> {
+        let context = Context {
+            clock,
+            entropy,
+            commits: watch::Sender::new(()),
+        };
+        let (engine, reader) = match config.url.split(':').next() {
+            Some("sqlite") => {
+                let (engine, reader) = sqlite::Sqlite::connect(config, &context).await?;
+                (Engine::Sqlite(engine), reader)
+            }
+            Some("postgres" | "postgresql") => {
+                let (engine, reader) = postgres::Postgres::connect(config, &context).await?;
+                (Engine::Postgres(engine), reader)
+            }
+            _ => {
+                return Err(StoreError::unavailable(
+                    "the database URL begins with neither sqlite: nor postgres://",
+                ));
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            engine,
+            reader,
+            context,
+        })))
+    }
+
+    /// Connections for reading. On SQLite they refuse to write.
+    #[must_use]
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.0.reader
+    }
+
+    /// The engine in use.
+    #[must_use]
+    pub fn backend(&self) -> DbBackend {
+        match self.0.engine {
+            Engine::Sqlite(_) => DbBackend::Sqlite,
+            Engine::Postgres(_) => DbBackend::Postgres,
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.reader().ping().await?)
+    }
+
+    /// Runs `work` in a transaction and commits it together with the events that it emits.
+    ///
+    /// On PostgreSQL `work` runs again when a concurrent transaction won or the connection was lost before the
+    /// commit; so it must have no effect outside of its transaction. A write one of whose statements failed is
+    /// never committed, also where `work` ignores the failure. When the returned future is dropped, the write is
+    /// rolled back unless it was already under way to its commit.
+    ///
+    /// # Errors
+    ///
+    /// What `work` returned, or why the store did not take the write.
+    ///
+    /// # Panics
+    ///
+    /// When `work` does; its write is rolled back.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<Written<T>, E>
+    where
+        F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.write(work).await,
+            Engine::Postgres(engine) => {
+                engine.write(self.reader(), &self.0.context, &work).await
+            }
+        }
+    }
+
+    /// Ends the writer after what is queued, and closes the connections.
+    pub async fn close(&self) {
+        if let Engine::Sqlite(engine) = &self.0.engine {
+            engine.close().await;
+        }
+        if self.reader().close_by_ref().await.is_err() {
+            tracing::debug!("database connections did not close cleanly");
+        }
+    }
+
+    /// Changes whenever this process has committed events.
+    pub(crate) fn commits(&self) -> watch::Receiver<()> {
+        self.0.context.commits.subscribe()
+    }
+
+    /// One connection apart from the others, which opens when it is first used.
+    pub(crate) fn dedicated(&self) -> DatabaseConnection {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.dedicated(),
+            Engine::Postgres(engine) => engine.dedicated(),
+        }
+    }
+
+    /// Connections without a bound on the time of a statement, for changing the schema.
+    pub(crate) fn unbounded(&self) -> DatabaseConnection {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => engine.dedicated(),
+            Engine::Postgres(engine) => engine.unbounded(),
+        }
+    }
+
+    /// The file of an SQLite database.
+    pub(crate) fn file(&self) -> Option<&std::path::Path> {
+        match &self.0.engine {
+            Engine::Sqlite(engine) => Some(engine.file()),
+            Engine::Postgres(_) => None,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Group commit on SQLite: one writer runs the queued writes in one transaction, each in a savepoint of its own.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
+
+use super::{
+    Context, StoreError, WriteFuture, WriteTransaction, Written,
+    error::Fault,
+    write::Event,
+};
+use crate::{outbox, position::Position};
+
+/// Most writes that share a commit.
+const MAX_BATCH: usize = 64;
+/// After this much work a batch takes no further write.
+const BATCH_TIME: Duration = Duration::from_millis(10);
+/// A write that takes longer holds up all others: it is rolled back.
+const JOB_TIME: Duration = Duration::from_secs(1);
+/// Writes that may wait; further callers wait for a place.
+pub(super) const QUEUE: usize = 1_024;
+
+/// How a panic of a write travels to its caller.
+pub(super) type Answer<T, E> = Result<Result<Written<T>, E>, Box<dyn Any + Send>>;
+
+/// A queued write.
+#[tonic::async_trait]
+pub(super) trait Job: Send {
+    /// Whether nobody waits for it.
+    fn is_abandoned(&self) -> bool;
+    /// Runs it; whether its savepoint is to be kept.
+    async fn run(&mut self, transaction: &WriteTransaction) -> bool;
+    /// Answers the caller.
+    fn answer(self: Box<Self>, outcome: Result<Option<Position>, StoreError>);
+}
+
+pub(super) struct TypedJob<T, E, F> {
+    work: F,
+    span: Span,
+    result: Option<Result<Result<T, E>, Box<dyn Any + Send>>>,
+    caller: oneshot::Sender<Answer<T, E>>,
+}
+
+impl<T, E, F> TypedJob<T, E, F> {
+    pub(super) fn new(work: F, caller: oneshot::Sender<Answer<T, E>>) -> Self {
+        Self {
+            work,
+            span: Span::current(),
+            result: None,
+            caller,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl<T, E, F> Job for TypedJob<T, E, F>
+where
+    F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E> + Send + Sync,
+    T: Send,
+    E: From<StoreError> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.caller.is_closed()
+    }
+
+    async fn run(&mut self, transaction: &WriteTransaction) -> bool {
+        let work = async { (self.work)(transaction).await }.instrument(self.span.clone());
+        let mut result = AssertUnwindSafe(work).catch_unwind().await;
+        if let (Ok(Ok(_)), Some(failure)) = (&result, transaction.failure()) {
+            result = Ok(Err(StoreError::from(failure).into()));
+        }
+        let keep = matches!(result, Ok(Ok(_)));
+        self.result = Some(result);
+        keep
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<Option<Position>, StoreError>) {
+        let answer = match (self.result, outcome) {
+            (Some(Err(panic)), _) => Err(panic),
+            (Some(Ok(Err(error))), _) => Ok(Err(error)),
+            (_, Err(error)) => Ok(Err(error.into())),
+            (Some(Ok(Ok(value))), Ok(position)) => Ok(Ok(Written { value, position })),
+            (None, Ok(_)) => Ok(Err(StoreError::unavailable("the write was not run").into())),
+        };
+        // A caller that left has no use for the answer.
+        drop(self.caller.send(answer));
+    }
+}
+
+/// A write that has been taken from the queue.
+struct Taken {
+    job: Box<dyn Job>,
+    events: Vec<Event>,
+    /// Why it is not part of the commit, if the job itself does not know.
+    refusal: Option<StoreError>,
+}
+
+/// What ended a whole batch.
+enum Broken {
+    BeforeCommit(DbErr),
+    AtCommit(DbErr),
+}
+
+impl From<DbErr> for Broken {
+    fn from(error: DbErr) -> Self {
+        Self::BeforeCommit(error)
+    }
+}
+
+impl Broken {
+    /// The error of each caller.
+    fn error(&self) -> StoreError {
+        match self {
+            Self::BeforeCommit(error) => error.clone().into(),
+            // Busy: the engine gave up before it wrote. Anything else can strike after the commit was written.
+            Self::AtCommit(error) if is_busy(error) => error.clone().into(),
+            Self::AtCommit(_) => StoreError::UnknownOutcome,
+        }
+    }
+}
+
+fn is_busy(error: &DbErr) -> bool {
+    Fault::of(error) == Fault::Unavailable && error.to_string().contains("(code: 5)")
+}
+
+/// The task that writes.
+pub(super) struct Writer {
+    pub(super) open: Arc<dyn Fn() -> DatabaseConnection + Send + Sync>,
+    pub(super) context: Context,
+    pub(super) queue: mpsc::Receiver<Box<dyn Job>>,
+    pub(super) closing: CancellationToken,
+}
+
+impl Writer {
+    pub(super) async fn run(mut self) {
+        let mut connection = (self.open)();
+        while let Some(job) = self.next().await {
+            if let Err(broken) = self.batch(&connection, job).await {
+                let (Broken::BeforeCommit(error) | Broken::AtCommit(error)) = &broken;
+                tracing::error!(%error, "a batch of writes failed");
+                // The state of the connection is not known any more.
+                drop(connection.close_by_ref().await);
+                connection = (self.open)();
+            }
+        }
+        drop(connection.close_by_ref().await);
+    }
+
+    /// Waits for a write; `None` when closed and drained.
+    async fn next(&mut self) -> Option<Box<dyn Job>> {
+        if !self.closing.is_cancelled() {
+            tokio::select! {
+                job = self.queue.recv() => return job,
+                () = self.closing.cancelled() => {}
+            }
+        }
+        self.queue.close();
+        self.queue.recv().await
+    }
+
+    /// Commits a write together with those that are queued, and answers them all.
+    async fn batch(
+        &mut self,
+        connection: &DatabaseConnection,
+        first: Box<dyn Job>,
+    ) -> Result<(), Broken> {
+        let mut batch = Vec::new();
+        let outcome = self.commit(connection, first, &mut batch).await;
+        let end = outcome.as_ref().ok().cloned().flatten();
+        if end.is_some() {
+            self.context.commits.send_replace(());
+        }
+        // Revisions follow each other in the order of the batch, and `end` is the last one.
+        let mut later: u64 = batch.iter().map(|taken| taken.events.len() as u64).sum();
+        for Taken { job, events, refusal } in batch {
+            later -= events.len() as u64;
+            let position = end.as_ref().filter(|_| !events.is_empty());
+            job.answer(match (&outcome, refusal) {
+                (Err(broken), None) => Err(broken.error()),
+                (_, Some(refusal)) => Err(refusal),
+                (Ok(_), None) => Ok(position.map(|end| Position {
+                    epoch: end.epoch.clone(),
+                    revision: end.revision - later,
+                })),
+            });
+        }
+        outcome.map(|_| ())
+    }
+
+    async fn commit(
+        &mut self,
+        connection: &DatabaseConnection,
+        first: Box<dyn Job>,
+        batch: &mut Vec<Taken>,
+    ) -> Result<Option<Position>, Broken> {
+        let began = self.context.clock.elapsed();
+        let mut next = Some(first);
+        let mut transaction = None;
+        while let Some(job) = next {
+            if !job.is_abandoned() {
+                batch.push(Taken { job, events: Vec::new(), refusal: None });
+                let Some(taken) = batch.last_mut() else { break };
+                let transaction = match &mut transaction {
+                    Some(transaction) => transaction,
+                    none => none.insert(begin(connection).await?),
+                };
+                run(transaction, taken).await?;
+            }
+            let spent = self.context.clock.elapsed().saturating_sub(began);
+            next = if batch.len() < MAX_BATCH && spent < BATCH_TIME {
+                self.queue.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        let Some(transaction) = transaction else {
+            return Ok(None);
+        };
+        let events: Vec<&Event> = batch.iter().flat_map(|taken| &taken.events).collect();
+        let end = if events.is_empty() {
+            None
+        } else {
+            let Context { clock, entropy, .. } = &self.context;
+            Some(outbox::append(&transaction, &events, clock.now(), &**entropy).await?)
+        };
+        transaction.commit().await.map_err(Broken::AtCommit)?;
+        Ok(end)
+    }
+}
+
+async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    connection
+        .begin_with_options(TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        })
+        .await
+}
+
+/// Runs a write in a savepoint, which is kept or rolled back alone.
+async fn run(transaction: &DatabaseTransaction, taken: &mut Taken) -> Result<(), DbErr> {
+    let savepoint = WriteTransaction::new(transaction.begin().await?);
+    let kept = tokio::time::timeout(JOB_TIME, taken.job.run(&savepoint)).await;
+    let (savepoint, events) = savepoint.into_parts();
+    if let Ok(true) = kept {
+        savepoint.commit().await?;
+        taken.events = events;
+    } else {
+        savepoint.rollback().await?;
+    }
+    if kept.is_err() {
+        taken.refusal = Some(StoreError::unavailable("the write took too long"));
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! PostgreSQL: a pool of connections with bounded statements; each write is a transaction of its own.
+
+use std::{
+    str::FromStr as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, TransactionTrait as _};
+use sqlx::{
+    ConnectOptions as _, Connection as _, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{
+    Context, DatabaseConfig, StoreError, WriteFuture, WriteTransaction, Written, error::Fault,
+};
+use crate::{clock::SharedClock, entropy, outbox};
+
+const MAX_CONNECTIONS: u32 = 16;
+/// Connections are renewed, so that they follow a moved address and give memory back.
+const MAX_LIFETIME: Duration = Duration::from_mins(30);
+/// A connection idle for longer is tried before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// Times a write is tried.
+const ATTEMPTS: u32 = 4;
+/// Bound of the first wait between them, in milliseconds; it doubles.
+const BACKOFF_MILLIS: u64 = 8;
+
+pub(super) struct Postgres {
+    options: PgConnectOptions,
+    timeout: Duration,
+    suspicion: Arc<Suspicion>,
+}
+
+/// Connections opened before a moment are not used again: their server went away or became a standby.
+struct Suspicion {
+    clock: SharedClock,
+    /// Microseconds of the clock's steady time.
+    until: AtomicU64,
+}
+
+impl Suspicion {
+    fn raise(&self) {
+        self.until.fetch_max(micros(self.clock.elapsed()), Ordering::Relaxed);
+    }
+
+    fn covers(&self, age: Duration) -> bool {
+        let opened = self.clock.elapsed().saturating_sub(age);
+        micros(opened) < self.until.load(Ordering::Relaxed)
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A try that did not commit.
+struct Failed<E> {
+    error: E,
+    /// Whether nothing was written and another try may succeed.
+    again: bool,
+}
+
+impl Postgres {
+    pub(super) async fn connect(
+        config: &DatabaseConfig,
+        context: &Context,
+    ) -> Result<(Self, DatabaseConnection), StoreError> {
+        let options = PgConnectOptions::from_str(&config.url)
+            .map_err(|_| StoreError::unavailable("the database URL is malformed"))?
+            .disable_statement_logging();
+        let suspicion = Arc::new(Suspicion {
+            clock: context.clock.clone(),
+            until: AtomicU64::new(0),
+        });
+        let engine = Self {
+            options,
+            timeout: config.timeout,
+            suspicion,
+        };
+        let pool = engine.pool().max_connections(config.max_connections.unwrap_or(MAX_CONNECTIONS));
+        let reader = SqlxPostgresConnector::from_sqlx_postgres_pool(
+            pool.connect_with(engine.bounded())
+                .await
+                .map_err(|error| StoreError::unavailable(error.to_string()))?,
+        );
+        Ok((engine, reader))
+    }
+
+    fn bounded(&self) -> PgConnectOptions {
+        let bound = format!("{}ms", self.timeout.as_millis());
+        self.options.clone().options([
+            ("statement_timeout", &bound),
+            ("lock_timeout", &bound),
+            ("idle_in_transaction_session_timeout", &bound),
+        ])
+    }
+
+    fn pool(&self) -> PgPoolOptions {
+        let suspicion = Arc::clone(&self.suspicion);
+        PgPoolOptions::new()
+            .acquire_timeout(self.timeout)
+            .max_lifetime(MAX_LIFETIME)
+            // A round trip for each use; the hook below asks only when there is a reason.
+            .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(refuse_standby(connection)))
+            .before_acquire(move |connection, meta| {
+                let suspect = suspicion.covers(meta.age);
+                Box::pin(async move {
+                    if !suspect && meta.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(!suspect)
+                })
+            })
+    }
+
+    pub(super) fn dedicated(&self) -> DatabaseConnection {
+        SqlxPostgresConnector::from_sqlx_postgres_pool(
+            self.pool().max_connections(1).connect_lazy_with(self.bounded()),
+        )
+    }
+
+    pub(super) fn unbounded(&self) -> DatabaseConnection {
+        SqlxPostgresConnector::from_sqlx_postgres_pool(
+            PgPoolOptions::new().max_connections(2).connect_lazy_with(self.options.clone()),
+        )
+    }
+
+    pub(super) async fn write<T, E, F>(
+        &self,
+        connection: &DatabaseConnection,
+        context: &Context,
+        work: &F,
+    ) -> Result<Written<T>, E>
+    where
+        F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E>,
+        E: From<StoreError>,
+    {
+        let mut attempt = 1;
+        loop {
+            match self.attempt(connection, context, work).await {
+                Ok(written) => {
+                    if written.position.is_some() {
+                        context.commits.send_replace(());
+                    }
+                    return Ok(written);
+                }
+                Err(Failed { error, again }) if !again || attempt == ATTEMPTS => return Err(error),
+                Err(_) => {
+                    // Spread, so that those who collided do not meet again.
+                    let [random] = entropy::bytes(&*context.entropy);
+                    let millis = (BACKOFF_MILLIS << attempt) * u64::from(random) / 255;
+                    tokio::time::sleep(Duration::from_millis(millis)).await;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+
+    /// One transaction. Dropped on the way, it is rolled back.
+    async fn attempt<T, E, F>(
+        &self,
+        connection: &DatabaseConnection,
+        context: &Context,
+        work: &F,
+    ) -> Result<Written<T>, Failed<E>>
+    where
+        F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E>,
+        E: From<StoreError>,
+    {
+        let begun = connection.begin().await.map_err(|error| self.failed(error))?;
+        let transaction = WriteTransaction::new(begun);
+        let result = work(&transaction).await;
+        let failure = transaction.failure();
+        let (transaction, events) = transaction.into_parts();
+        let value = match (result, failure) {
+            (Ok(value), None) => value,
+            // The server has ended the transaction, and its COMMIT would silently roll back.
+            (Ok(_), Some(failure)) => return Err(self.failed(failure)),
+            (Err(error), failure) => {
+                // Dropping it rolls back as well; waiting here frees its locks before the caller goes on.
+                drop(transaction.rollback().await);
+                let again = failure.is_some_and(|failure| self.failed::<StoreError>(failure).again);
+                return Err(Failed { error, again });
+            }
+        };
+        let position = if events.is_empty() {
+            None
+        } else {
+            let events: Vec<_> = events.iter().collect();
+            let now = context.clock.now();
+            let appended = outbox::append(&transaction, &events, now, &*context.entropy).await;
+            Some(appended.map_err(|error| self.failed(error))?)
+        };
+        match transaction.commit().await {
+            Ok(()) => Ok(Written { value, position }),
+            Err(error) => Err(self.failed_commit(error)),
+        }
+    }
+
+    /// A failure before the commit was sent.
+    fn failed<E: From<StoreError>>(&self, error: DbErr) -> Failed<E> {
+        let fault = Fault::of(&error);
+        if fault == Fault::Disconnected {
+            self.suspicion.raise();
+        }
+        Failed {
+            error: StoreError::from(error).into(),
+            again: matches!(fault, Fault::Conflict | Fault::Disconnected),
+        }
+    }
+
+    /// A failure of the commit itself: only what the server refused by rule was surely not written.
+    fn failed_commit<E: From<StoreError>>(&self, error: DbErr) -> Failed<E> {
+        match Fault::of(&error) {
+            Fault::Conflict | Fault::Unique(_) | Fault::ForeignKey => self.failed(error),
+            _ => {
+                tracing::error!(%error, "a commit was not answered");
+                self.suspicion.raise();
+                Failed {
+                    error: StoreError::UnknownOutcome.into(),
+                    again: false,
+                }
+            }
+        }
+    }
+}
+
+/// Authority is read on the primary: after a failover the old address may lead to a standby.
+async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let read_only: String = sqlx::query_scalar("SHOW transaction_read_only")
+        .fetch_one(connection)
+        .await?;
+    if read_only == "on" {
+        return Err(sqlx::Error::Protocol("the database is read-only".to_owned()));
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! SQLite: one file, one writer, a pool of readers.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    panic::resume_unwind,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sea_orm::{DatabaseConnection, DbErr, SqlxSqliteConnector};
+use sqlx::{
+    ConnectOptions as _,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Context, DatabaseConfig, StoreError, WriteFuture, WriteTransaction, Written,
+    group::{Job, QUEUE, TypedJob, Writer},
+};
+
+/// How long a statement waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) struct Sqlite {
+    file: PathBuf,
+    options: SqliteConnectOptions,
+    queue: mpsc::Sender<Box<dyn Job>>,
+    closing: CancellationToken,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Released by the operating system when the process ends, however it ends.
+    _serving: Option<File>,
+}
+
+impl Sqlite {
+    pub(super) async fn connect(
+        config: &DatabaseConfig,
+        context: &Context,
+    ) -> Result<(Self, DatabaseConnection), StoreError> {
+        if config.url.contains(":memory:") || config.url.contains("mode=memory") {
+            return Err(StoreError::unavailable("the database must be a file"));
+        }
+        let options = SqliteConnectOptions::from_str(&config.url)
+            .map_err(|error| StoreError::unavailable(error.to_string()))?
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .create_if_missing(true)
+            .disable_statement_logging();
+        let file = options.get_filename().to_owned();
+        create(&file)?;
+        let serving = config.exclusive.then(|| serve_lock(&file)).transpose()?;
+
+        // The writer connects first: a new file becomes a WAL database before any reader looks at it.
+        let first = single(options.clone());
+        first.ping().await?;
+        first.close().await?;
+
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let readers = config
+            .max_connections
+            .unwrap_or_else(|| u32::try_from(cores).unwrap_or(2));
+        let reader = SqlitePoolOptions::new()
+            .max_connections(readers.max(1))
+            .acquire_timeout(config.timeout)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone().pragma("query_only", "ON"));
+
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let closing = CancellationToken::new();
+        let opened = options.clone();
+        let writer = tokio::spawn(
+            Writer {
+                open: Arc::new(move || single(opened.clone())),
+                context: context.clone(),
+                queue: jobs,
+                closing: closing.clone(),
+            }
+            .run(),
+        );
+        let engine = Self {
+            file,
+            options,
+            queue,
+            closing,
+            writer: Mutex::new(Some(writer)),
+            _serving: serving,
+        };
+        Ok((engine, SqlxSqliteConnector::from_sqlx_sqlite_pool(reader)))
+    }
+
+    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<Written<T>, E>
+    where
+        F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        if self.queue.send(Box::new(TypedJob::new(work, caller))).await.is_err() {
+            return Err(StoreError::unavailable("the database is closed").into());
+        }
+        match answer.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => resume_unwind(panic),
+            // The writer ended with this write in its hands.
+            Err(_) => Err(StoreError::UnknownOutcome.into()),
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        self.closing.cancel();
+        let writer = self
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(writer) = writer
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "the database writer failed");
+        }
+    }
+
+    pub(super) fn dedicated(&self) -> DatabaseConnection {
+        single(self.options.clone())
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+}
+
+/// One connection, which opens when it is first used.
+fn single(options: SqliteConnectOptions) -> DatabaseConnection {
+    SqlxSqliteConnector::from_sqlx_sqlite_pool(
+        SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_lazy_with(options),
+    )
+}
+
+/// The file with a suffix behind its name.
+pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Opens a file that only its owner may read, and creates it when it is absent.
+pub(crate) fn open_private(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| file_error(path, &error))
+}
+
+/// SQLite gives its side files the mode of the main one.
+fn create(file: &Path) -> Result<(), StoreError> {
+    if let Some(folder) = file.parent()
+        && !folder.as_os_str().is_empty()
+    {
+        fs::create_dir_all(folder).map_err(|error| file_error(folder, &error))?;
+    }
+    // Never opened again when present: closing any handle of a database drops the locks of its process.
+    if !file.exists() {
+        open_private(file)?;
+    }
+    Ok(())
+}
+
+fn serve_lock(file: &Path) -> Result<File, StoreError> {
+    let path = beside(file, ".lock");
+    let lock = open_private(&path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::unavailable(format!(
+            "another process serves {}",
+            file.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(file_error(&path, &error)),
+    }
+}
+
+fn file_error(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(DbErr::Custom(format!("{}: {error}", path.display())))
+}

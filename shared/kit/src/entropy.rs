@@ -1,0 +1,40 @@
+//! Randomness as a parameter.
+
+use std::sync::Arc;
+
+/// A source of unpredictable bytes; tests give a seeded one.
+pub trait Entropy: Send + Sync + 'static {
+    /// Fills the whole buffer.
+    fn fill(&self, buffer: &mut [u8]);
+}
+
+/// One source, shared by everything that draws from it.
+pub type SharedEntropy = Arc<dyn Entropy>;
+
+/// The random generator of the cryptographic library, seeded by the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    /// # Panics
+    ///
+    /// When the operating system gives no randomness: nothing that follows could be safe.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the source that everything else is passed"
+    )]
+    fn fill(&self, buffer: &mut [u8]) {
+        assert!(
+            aws_lc_rs::rand::fill(buffer).is_ok(),
+            "the operating system gives no randomness"
+        );
+    }
+}
+
+/// `N` random bytes.
+#[must_use]
+pub fn bytes<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
+    let mut bytes = [0; N];
+    entropy.fill(&mut bytes);
+    bytes
+}

@@ -1,0 +1,145 @@
+//! Writing the feed: events at the end of a transaction, the heartbeat, and trimming.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use serde_json::json;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    database::{Database, Event, StoreError},
+    entropy::{self, Entropy},
+    position::Position,
+};
+
+/// One statement, so that the lock on the counter is held for one round trip before the commit.
+const APPEND_POSTGRES: &str = "
+    WITH head AS (
+        UPDATE feed_head SET revision = revision + $1::bigint WHERE id = 1 RETURNING epoch, revision
+    ), appended AS (
+        INSERT INTO feed_event (revision, kind, payload, nonce, created_at)
+        SELECT head.revision - $1::bigint + e.ordinal, e.kind, e.payload, e.nonce, $2::bigint
+        FROM head, jsonb_to_recordset($3::text::jsonb)
+            AS e(ordinal bigint, kind text, payload text, nonce text)
+    )
+    SELECT epoch, revision FROM head";
+
+const COUNT_SQLITE: &str =
+    "UPDATE feed_head SET revision = revision + $1 WHERE id = 1 RETURNING epoch, revision";
+
+const APPEND_SQLITE: &str = "
+    INSERT INTO feed_event (revision, kind, payload, nonce, created_at)
+    SELECT $1 + (value ->> 'ordinal'), value ->> 'kind', value ->> 'payload', value ->> 'nonce', $2
+    FROM json_each($3)";
+
+/// Appends events as the last act of a transaction and returns the position of the last of them.
+pub(crate) async fn append(
+    transaction: &impl ConnectionTrait,
+    events: &[&Event],
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<Position, DbErr> {
+    let backend = transaction.get_database_backend();
+    let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+    let rows = rows(events, entropy);
+    let (statement, values) = match backend {
+        DbBackend::Sqlite => (COUNT_SQLITE, vec![count.into()]),
+        _ => (
+            APPEND_POSTGRES,
+            vec![count.into(), now.as_micros().into(), rows.clone().into()],
+        ),
+    };
+    let head = transaction
+        .query_one_raw(Statement::from_sql_and_values(backend, statement, values))
+        .await?
+        .ok_or_else(|| DbErr::Type("the feed has no head".to_owned()))?;
+    let epoch: String = head.try_get("", "epoch")?;
+    let revision: i64 = head.try_get("", "revision")?;
+    if backend == DbBackend::Sqlite {
+        // The writer holds the only lock there is, so a second statement loses nothing.
+        let values = vec![(revision - count).into(), now.as_micros().into(), rows.into()];
+        transaction
+            .execute_raw(Statement::from_sql_and_values(backend, APPEND_SQLITE, values))
+            .await?;
+    }
+    Ok(Position::new(epoch, revision.unsigned_abs()))
+}
+
+/// The events as one JSON text, so that one prepared statement serves any number of them.
+fn rows(events: &[&Event], entropy: &dyn Entropy) -> String {
+    let rows = events.iter().zip(1_u64..).map(|(event, ordinal)| {
+        json!({
+            "ordinal": ordinal,
+            "kind": event.kind,
+            "payload": event.payload.to_string(),
+            // Tells this event from one of another life of the database with the same revision.
+            "nonce": URL_SAFE_NO_PAD.encode(entropy::bytes::<12>(entropy)),
+        })
+    });
+    serde_json::Value::Array(rows.collect()).to_string()
+}
+
+/// Commits a heartbeat unless one was committed within the last second; whether it did.
+///
+/// A commit proves what no SELECT can: that this server is still the one that takes writes.
+///
+/// # Errors
+///
+/// The database does not take it.
+pub async fn beat(database: &Database, clock: &dyn Clock) -> Result<bool, StoreError> {
+    let now = clock.now();
+    // A heartbeat from the future was set by a clock that ran ahead, and must not silence the others.
+    let (due, absurd) = (
+        now.minus(Duration::from_secs(1)),
+        now.plus(Duration::from_secs(5)),
+    );
+    let written = database
+        .write(move |transaction| {
+            Box::pin(async move {
+                let beaten = transaction
+                    .execute_raw(Statement::from_sql_and_values(
+                        transaction.get_database_backend(),
+                        "UPDATE feed_head SET heartbeat_at = $1
+                         WHERE id = 1 AND (heartbeat_at <= $2 OR heartbeat_at > $3)",
+                        [now, due, absurd].map(|at| at.as_micros().into()),
+                    ))
+                    .await?;
+                Ok::<_, StoreError>(beaten.rows_affected() > 0)
+            })
+        })
+        .await?;
+    Ok(written.value)
+}
+
+/// Removes events from before `older_than`, never the last one, and raises the floor; returns how many.
+///
+/// # Errors
+///
+/// The database does not take it.
+pub async fn trim(database: &Database, older_than: Timestamp) -> Result<u64, StoreError> {
+    let written = database
+        .write(move |transaction| {
+            Box::pin(async move {
+                let backend = transaction.get_database_backend();
+                // The floor is the lowest revision that a cursor may still name.
+                transaction
+                    .execute_raw(Statement::from_sql_and_values(
+                        backend,
+                        "UPDATE feed_head SET floor = COALESCE(
+                            (SELECT MIN(revision) FROM feed_event WHERE created_at >= $1), revision)
+                         WHERE id = 1",
+                        [older_than.as_micros().into()],
+                    ))
+                    .await?;
+                let trimmed = transaction
+                    .execute_unprepared(
+                        "DELETE FROM feed_event WHERE revision < (SELECT floor FROM feed_head WHERE id = 1)",
+                    )
+                    .await?;
+                Ok::<_, StoreError>(trimmed.rows_affected())
+            })
+        })
+        .await?;
+    Ok(written.value)
+}
