@@ -11,6 +11,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use sea_orm::{DatabaseConnection, DbBackend};
 use tokio::sync::watch;
 
+pub(crate) use self::sqlite::{beside, open_private};
 pub use self::{
     error::StoreError,
     write::{Event, WriteFuture, WriteTransaction, Written},
@@ -199,6 +200,14 @@ impl Database {
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.dedicated(),
             Engine::Postgres(engine) => engine.unbounded(),
+        }
+    }
+
+    /// A session of PostgreSQL without bounds.
+    pub(crate) async fn session(&self) -> Result<sqlx::PgConnection, StoreError> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => Err(StoreError::unavailable("SQLite has no sessions")),
+            Engine::Postgres(engine) => engine.session().await,
         }
     }
 

@@ -131,6 +131,12 @@ impl Postgres {
         )
     }
 
+    pub(super) async fn session(&self) -> Result<PgConnection, StoreError> {
+        PgConnection::connect_with(&self.options)
+            .await
+            .map_err(|error| StoreError::unavailable(error.to_string()))
+    }
+
     pub(super) async fn write<T, E, F>(
         &self,
         connection: &DatabaseConnection,

@@ -1,0 +1,196 @@
+//! Changing the schema: one process at a time, in transactions, and never on a schema of a newer program.
+
+use std::{collections::BTreeSet, fs::File, marker::PhantomData};
+
+use sea_orm::{DbErr, EntityTrait as _};
+use sea_orm_migration::{
+    MigrationName, MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations,
+};
+use sqlx::Connection as _;
+
+use crate::database::{Database, StoreError, beside, open_private};
+
+/// The lock of the schema on PostgreSQL; any number, the same in every version of the program.
+const LOCK: i64 = 0x6964_656e_7469_7479;
+
+/// Why a program cannot work with a schema.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The database has never been migrated.
+    #[error("the database has no schema yet: run `migrate`")]
+    Missing,
+    /// The schema is older than the program.
+    #[error("the schema of the database is older than this program: run `migrate` (next is {next})")]
+    Behind {
+        /// The first migration that is to be applied.
+        next: String,
+    },
+    /// The schema is newer than the program.
+    #[error("the schema of the database is newer than this program, which does not know {unknown}")]
+    Future {
+        /// A migration that has been applied and is unknown here.
+        unknown: String,
+    },
+    /// The schema could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why the schema was not brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The schema is newer than the program.
+    #[error(transparent)]
+    Schema(SchemaError),
+    /// A migration or the lock failed.
+    #[error("the schema could not be changed")]
+    Store(#[from] StoreError),
+}
+
+impl From<DbErr> for MigrateError {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Applies what has not been applied, each migration in a transaction.
+///
+/// Of several processes at once one migrates, and the others wait and then find nothing to do.
+///
+/// # Errors
+///
+/// The schema is newer than this program, or the database refused.
+pub async fn migrate<M: MigratorTrait>(database: &Database) -> Result<(), MigrateError> {
+    let lock = SchemaLock::take(database).await?;
+    let connection = database.unbounded();
+    let result = match check::<M>(&connection).await {
+        Ok(()) => Ok(()),
+        Err(SchemaError::Missing | SchemaError::Behind { .. }) => {
+            InTransactions::<M>::up(&connection, None)
+                .await
+                .map_err(MigrateError::from)
+        }
+        Err(SchemaError::Store(error)) => Err(error.into()),
+        Err(error @ SchemaError::Future { .. }) => Err(MigrateError::Schema(error)),
+    };
+    let closed = connection.close().await.map_err(MigrateError::from);
+    lock.release().await;
+    result.and(closed)
+}
+
+/// Whether the schema is exactly the one that this program knows.
+///
+/// # Errors
+///
+/// How it differs.
+pub async fn check_schema<M: MigratorTrait>(database: &Database) -> Result<(), SchemaError> {
+    check::<M>(database.reader()).await
+}
+
+async fn check<M: MigratorTrait>(connection: &sea_orm::DatabaseConnection) -> Result<(), SchemaError> {
+    let manager = SchemaManager::new(connection);
+    let table = M::migration_table_name().to_string();
+    if !manager.has_table(table).await.map_err(StoreError::from)? {
+        return Err(SchemaError::Missing);
+    }
+    let applied: BTreeSet<String> = seaql_migrations::Entity::find()
+        .all(connection)
+        .await
+        .map_err(StoreError::from)?
+        .into_iter()
+        .map(|row| row.version)
+        .collect();
+    let known: Vec<String> = M::migrations()
+        .iter()
+        .map(|migration| migration.name().to_owned())
+        .collect();
+    if let Some(unknown) = applied.iter().find(|name| !known.contains(name)) {
+        return Err(SchemaError::Future {
+            unknown: unknown.clone(),
+        });
+    }
+    if applied.is_empty() && !known.is_empty() {
+        return Err(SchemaError::Missing);
+    }
+    match known.into_iter().find(|name| !applied.contains(name)) {
+        Some(next) => Err(SchemaError::Behind { next }),
+        None => Ok(()),
+    }
+}
+
+/// The right to change the schema; the operating system or the server takes it back when the process ends.
+enum SchemaLock {
+    File(File),
+    Session(sqlx::PgConnection),
+}
+
+impl SchemaLock {
+    async fn take(database: &Database) -> Result<Self, StoreError> {
+        let Some(file) = database.file() else {
+            let mut session = database.session().await?;
+            sqlx::query("SELECT pg_advisory_lock($1)")
+                .bind(LOCK)
+                .execute(&mut session)
+                .await
+                .map_err(|error| StoreError::unavailable(error.to_string()))?;
+            return Ok(Self::Session(session));
+        };
+        let lock = open_private(&beside(file, ".migrate-lock"))?;
+        let locked = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await;
+        match locked {
+            Ok(Ok(lock)) => Ok(Self::File(lock)),
+            Ok(Err(error)) => Err(StoreError::unavailable(error.to_string())),
+            Err(error) => Err(StoreError::unavailable(error.to_string())),
+        }
+    }
+
+    async fn release(self) {
+        match self {
+            Self::File(lock) => drop(lock),
+            Self::Session(session) => {
+                if let Err(error) = session.close().await {
+                    tracing::debug!(%error, "the session of the schema lock did not close cleanly");
+                }
+            }
+        }
+    }
+}
+
+/// A migrator whose migrations run in transactions on SQLite too, so that none is ever left half applied.
+struct InTransactions<M>(PhantomData<M>);
+
+struct InTransaction(Box<dyn MigrationTrait>);
+
+impl<M: MigratorTrait> MigratorTrait for InTransactions<M> {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        M::migrations()
+            .into_iter()
+            .map(|migration| Box::new(InTransaction(migration)) as Box<dyn MigrationTrait>)
+            .collect()
+    }
+
+    fn migration_table_name() -> sea_orm::DynIden {
+        M::migration_table_name()
+    }
+}
+
+impl MigrationName for InTransaction {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+}
+
+#[tonic::async_trait]
+impl MigrationTrait for InTransaction {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        self.0.up(manager).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        self.0.down(manager).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        self.0.use_transaction().or(Some(true))
+    }
+}
