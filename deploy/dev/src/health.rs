@@ -13,6 +13,9 @@ use crate::problem::Problem;
 /// How often a service that is not ready is asked again.
 const POLL: Duration = Duration::from_millis(20);
 
+/// How long a call may take: long enough for a loaded machine, short enough to be noticed.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
+
 /// A channel to a plaintext listener on this machine; it connects when it is first used.
 ///
 /// # Errors
@@ -21,7 +24,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub fn channel(address: SocketAddr) -> Result<Channel, Problem> {
     Ok(Channel::from_shared(format!("http://{address}"))
         .map_err(|error| Problem::new(format!("{address} is no address: {error}")))?
-        .connect_timeout(Duration::from_secs(5))
+        .connect_timeout(CALL_LIMIT)
+        .timeout(CALL_LIMIT)
         .connect_lazy())
 }
 
@@ -57,4 +61,13 @@ pub async fn wait_until_serving(
         sleep(POLL).await;
     }
     Ok(())
+}
+
+/// Whether a process answers health at all, whatever it says.
+pub async fn answers(channel: &Channel) -> bool {
+    let request = HealthCheckRequest::default();
+    HealthClient::new(channel.clone())
+        .check(request)
+        .await
+        .is_ok()
 }

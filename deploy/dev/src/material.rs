@@ -14,7 +14,7 @@ use rcgen::{
 use crate::{private_file, problem::Problem, service::Service};
 
 /// How long the certificates are good: they are made anew at each start.
-const CERTIFICATE_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
 
 /// Where the secrets and certificates of one pair are. Every file has mode 0600.
 #[derive(Clone, Debug)]
@@ -127,7 +127,7 @@ fn leaf(service: Service) -> Result<CertificateParams, rcgen::Error> {
 fn limit_life(certificate: &mut CertificateParams) {
     let now = SystemTime::now();
     // A clock that is set back a little must not refuse its own certificate.
-    certificate.not_before = (now - Duration::from_secs(3600)).into();
+    certificate.not_before = (now - Duration::from_hours(1)).into();
     certificate.not_after = (now + CERTIFICATE_LIFE).into();
 }
 

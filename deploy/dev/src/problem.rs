@@ -17,11 +17,13 @@ impl Problem {
     }
 
     /// A failed operation on a file.
+    #[must_use]
     pub fn file(verb: &str, path: &Path, error: &std::io::Error) -> Self {
         Self(format!("cannot {verb} {}: {error}", path.display()))
     }
 
     /// A call that was answered with an error: its code, reason and message.
+    #[must_use]
     pub fn call(method: &str, status: &Status) -> Self {
         Self(format!("{method} failed: {}", Outcome(status)))
     }

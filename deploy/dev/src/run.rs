@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long the services may take to be ready on a new database.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_mins(1);
 
 /// Runs until Ctrl-C, SIGTERM, or the end of one of the services.
 ///

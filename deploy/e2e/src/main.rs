@@ -1,2 +1,0 @@
-//! Warm-up.
-fn main() {}

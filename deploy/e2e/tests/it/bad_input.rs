@@ -1,0 +1,225 @@
+//! Bad input, generated from the contract: refused with every wrong field named, never a failure of the server.
+
+mod values;
+
+use identity_proto::{
+    DESCRIPTOR_SET,
+    user::v1::{ListUsersRequest, UserOrder},
+};
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
+use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
+use tonic_types::StatusExt;
+
+use crate::harness::{Store, World, person::reason_of, raw};
+use identity_dev::{health, service::{Link, Service}};
+use values::{Fault, Mutation};
+
+on_both_stores!(
+    no_text_in_any_field_makes_a_server_fail,
+    every_wrong_field_is_named_at_once,
+    page_tokens_are_bound_to_caller_and_query,
+    what_is_no_message_is_refused_as_such,
+);
+
+/// A running pair with its internal listeners in reach.
+struct Scene {
+    world: World,
+    internal: [Channel; 2],
+    pool: DescriptorPool,
+}
+
+impl Scene {
+    async fn set(store: Store) -> Self {
+        let mut world = World::linked(store, Link::ServiceKey).await;
+        world.start().await;
+        let internal = [&world.user, &world.auth]
+            .map(|replica| health::channel(replica.launch.endpoints.internal).unwrap());
+        Self {
+            world,
+            internal,
+            pool: DescriptorPool::decode(DESCRIPTOR_SET).unwrap(),
+        }
+    }
+
+    /// Calls as somebody who may, on the internal listener, which serves everything.
+    async fn call(&self, method: &MethodDescriptor, message: Vec<u8>) -> Result<(), Status> {
+        let service = method.parent_service();
+        let (channel, peer) = if service.full_name().starts_with("identity.user.") {
+            (&self.internal[0], Service::Auth)
+        } else {
+            (&self.internal[1], Service::User)
+        };
+        let key = std::fs::read_to_string(self.world.material.service_key(peer)).unwrap();
+        let mut metadata: MetadataMap = raw::bearer(&self.world.admin);
+        metadata.insert("x-service-key", key.parse().unwrap());
+        let path = format!("/{}/{}", service.full_name(), method.name());
+        raw::call(channel, &path, message, metadata).await.map(drop)
+    }
+
+    fn method(&self, service: &str, name: &str) -> MethodDescriptor {
+        let service = self.pool.get_service_by_name(service).unwrap();
+        service.methods().find(|method| method.name() == name).unwrap()
+    }
+}
+
+async fn no_text_in_any_field_makes_a_server_fail(store: Store) {
+    let scene = Scene::set(store).await;
+    let mut wrong = Vec::new();
+    let mut calls = 0;
+    let services: Vec<_> = scene.pool.services().collect();
+    for method in services.iter().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        // Logout would end the caller's session; its message has no fields.
+        if method.input().fields().len() == 0 {
+            continue;
+        }
+        for mutation in values::mutations(&method.input()) {
+            let outcome = scene.call(&method, mutation.message.encode_to_vec()).await;
+            calls += 1;
+            if let Some(complaint) = judge(&method.input(), &mutation, outcome) {
+                wrong.push(format!("{} {complaint}", method.full_name()));
+            }
+        }
+    }
+    assert!(calls > 300, "only {calls} calls were generated");
+    assert!(wrong.is_empty(), "{} of {calls}:\n{}", wrong.len(), wrong.join("\n"));
+    scene.world.dispose().await;
+}
+
+/// What is wrong with an answer to bad input, if anything.
+fn judge(
+    message: &MessageDescriptor,
+    mutation: &Mutation,
+    outcome: Result<(), Status>,
+) -> Option<String> {
+    let Mutation { field, fault, .. } = mutation;
+    let Err(status) = outcome else {
+        return fault
+            .is_always_wrong(field)
+            .then(|| format!("{field} with {fault:?} was accepted"));
+    };
+    let reason = reason_of(&status).unwrap_or_default();
+    let complaint = |what: &str| Some(format!("{field} with {fault:?}: {what}: {status:?}"));
+    match status.code() {
+        Code::InvalidArgument if reason == "INVALID_FIELDS" => {
+            let named = violated_fields(&status)
+                .iter()
+                .any(|violated| names(violated, field));
+            if named || *fault == Fault::Empty {
+                None
+            } else {
+                complaint("the field is not named")
+            }
+        }
+        Code::NotFound | Code::FailedPrecondition if !fault.is_always_wrong(field) => None,
+        Code::NotFound if field.ends_with("_id") || field.ends_with("_ids") => None,
+        Code::Unauthenticated if values::is_credential(message.full_name()) => None,
+        _ => complaint("unexpected"),
+    }
+}
+
+/// Whether a violation's path means the field: with or without an index.
+fn names(violated: &str, field: &str) -> bool {
+    violated == field || violated.starts_with(&format!("{field}["))
+}
+
+fn violated_fields(status: &Status) -> Vec<String> {
+    status
+        .get_details_bad_request()
+        .map(|details| details.field_violations)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect()
+}
+
+async fn every_wrong_field_is_named_at_once(store: Store) {
+    let scene = Scene::set(store).await;
+    let method = scene.method("identity.user.v1.UserService", "CreateUser");
+    let status = scene.call(&method, Vec::new()).await.unwrap_err();
+    let mut violated = violated_fields(&status);
+    violated.sort();
+    assert_eq!(violated, ["email", "first_name", "last_name", "username"]);
+
+    let mut message = values::valid(&method.input());
+    for (field, text) in [
+        ("email", "nobody"),
+        ("phone", "12345"),
+        ("username", "-"),
+        ("password", "short"),
+    ] {
+        message.set_field_by_name(field, prost_reflect::Value::String(text.to_owned()));
+    }
+    let status = scene.call(&method, message.encode_to_vec()).await;
+    let mut violated = violated_fields(&status.unwrap_err());
+    violated.sort();
+    assert_eq!(violated, ["email", "password", "phone", "username"]);
+    scene.world.dispose().await;
+}
+
+async fn page_tokens_are_bound_to_caller_and_query(store: Store) {
+    let scene = Scene::set(store).await;
+    let world = &scene.world;
+    for name in ["ada", "grace"] {
+        world.create_user(name).await;
+    }
+    let page = ListUsersRequest {
+        page_size: 1,
+        ..ListUsersRequest::default()
+    };
+    let mut users = world.api.users(&world.admin);
+    let answer = users.list_users(page.clone()).await.unwrap();
+    let token = answer.into_inner().next_page_token;
+    let next = ListUsersRequest {
+        page_token: token.clone(),
+        ..page.clone()
+    };
+    users.list_users(next.clone()).await.unwrap();
+
+    let mut flipped = token.clone();
+    let last = if flipped.ends_with('A') { 'B' } else { 'A' };
+    flipped.replace_range(5..6, &last.to_string());
+    if flipped == token {
+        flipped.replace_range(5..6, "C");
+    }
+    let forged = ListUsersRequest {
+        page_token: flipped,
+        ..page.clone()
+    };
+    let other_query = ListUsersRequest {
+        order: UserOrder::UsernameAsc.into(),
+        ..next
+    };
+    let cut = ListUsersRequest {
+        page_token: token[..token.len() / 2].to_owned(),
+        ..page
+    };
+    for request in [forged, other_query, cut] {
+        let status = users.list_users(request).await.unwrap_err();
+        assert_eq!(violated_fields(&status), ["page_token"], "{status:?}");
+    }
+    scene.world.dispose().await;
+}
+
+async fn what_is_no_message_is_refused_as_such(store: Store) {
+    let scene = Scene::set(store).await;
+    let create = scene.method("identity.user.v1.UserService", "CreateUser");
+    let login = scene.method("identity.auth.v1.AuthService", "Login");
+    // Field 1 of both is text: bytes that are no UTF-8, and a length beyond the end.
+    for bytes in [vec![0x0A, 2, 0xFF, 0xFE], vec![0x0A, 0x7F, b'a']] {
+        for method in [&create, &login] {
+            let status = scene.call(method, bytes.clone()).await.unwrap_err();
+            let reason = reason_of(&status);
+            assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+            assert_eq!(reason.as_deref(), Some("MALFORMED_MESSAGE"), "{status:?}");
+        }
+    }
+    let mut huge = DynamicMessage::new(create.input());
+    let text = prost_reflect::Value::String("x".repeat(5_000_000));
+    huge.set_field_by_name("username", text);
+    let status = scene.call(&create, huge.encode_to_vec()).await.unwrap_err();
+    let reason = reason_of(&status);
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    assert_eq!(reason.as_deref(), Some("MESSAGE_TOO_LARGE"), "{status:?}");
+    scene.world.dispose().await;
+}

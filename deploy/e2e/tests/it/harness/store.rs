@@ -1,0 +1,93 @@
+//! The two stores, and fresh databases on them.
+
+use std::path::Path;
+
+use identity_dev::{private_file, service::Service};
+use sqlx::{Connection, PgConnection, SqliteConnection};
+
+/// Where a pair keeps its data.
+#[derive(Clone, Debug)]
+pub(crate) enum Store {
+    /// A file for each service.
+    Sqlite,
+    /// A fresh database for each service on the server of this URL.
+    Postgres(String),
+}
+
+impl Store {
+    /// The URL of a database that nobody has used.
+    pub(crate) async fn fresh_database(&self, folder: &Path, service: Service) -> String {
+        match self {
+            Self::Sqlite => {
+                let file = folder.join(service.name()).join("database.sqlite");
+                format!("sqlite://{}?mode=rwc", file.display())
+            }
+            Self::Postgres(server) => {
+                let unique = &private_file::random_hex().unwrap()[..16];
+                let name = format!("e2e_{}_{unique}", service.name().replace('-', "_"));
+                let mut connection = PgConnection::connect(server).await.unwrap();
+                let statement = format!("CREATE DATABASE {name}");
+                sqlx::query(sqlx::AssertSqlSafe(statement))
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
+                with_database(server, &name)
+            }
+        }
+    }
+
+    /// Removes a database; a SQLite file goes with its folder.
+    pub(crate) async fn drop_database(&self, url: &str) {
+        let Self::Postgres(server) = self else {
+            return;
+        };
+        let name = url.split(['/', '?']).nth(3).unwrap();
+        let mut connection = PgConnection::connect(server).await.unwrap();
+        let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        sqlx::query(sqlx::AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+}
+
+/// Runs one statement on a database of either kind and says how many rows it touched.
+pub(crate) async fn execute(url: &str, statement: &'static str) -> u64 {
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        let done = sqlx::query(statement).execute(&mut connection).await;
+        done.unwrap().rows_affected()
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let done = sqlx::query(statement).execute(&mut connection).await;
+        done.unwrap().rows_affected()
+    }
+}
+
+/// The server's URL with another database.
+fn with_database(server: &str, name: &str) -> String {
+    let (address, query) = server.split_once('?').unwrap_or((server, ""));
+    let authority_end = address
+        .find("://")
+        .and_then(|scheme| {
+            let start = scheme + 3;
+            address[start..].find('/').map(|slash| start + slash)
+        })
+        .unwrap_or(address.len());
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("{}/{name}{separator}{query}", &address[..authority_end])
+}
+
+#[test]
+fn the_database_of_a_url_is_replaced() {
+    for (server, expected) in [
+        ("postgres://a:b@h:5/postgres", "postgres://a:b@h:5/x"),
+        ("postgres://a@h", "postgres://a@h/x"),
+        (
+            "postgres://a@h/p?sslmode=disable",
+            "postgres://a@h/x?sslmode=disable",
+        ),
+    ] {
+        assert_eq!(with_database(server, "x"), expected);
+    }
+}

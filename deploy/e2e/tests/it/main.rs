@@ -1,0 +1,22 @@
+//! Black-box tests: the two services as real processes, on SQLite and on PostgreSQL, seen from outside alone.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on panics"
+)]
+
+#[macro_use]
+mod harness;
+
+mod answers;
+mod bad_input;
+mod internal_link;
+mod journey;
+mod kills;
+mod matrix;
+mod refresh;
+mod replicas;
+mod shutdown;
+mod start_order;
+mod suspension;
+mod timing;
