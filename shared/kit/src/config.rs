@@ -195,7 +195,11 @@ fn blame_file(
     let problem = first.strip_prefix("error: ").unwrap_or(first);
     command.error(
         error.kind(),
-        format!("{problem}, from key `{}` in {}", setting.key(), path.display()),
+        format!(
+            "{problem}, from key `{}` in {}",
+            setting.key(),
+            path.display()
+        ),
     )
 }
 

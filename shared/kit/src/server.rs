@@ -21,12 +21,12 @@ use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tonic::{body::Body, service::Routes};
-use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
+use tower::{Layer, Service, util::BoxCloneSyncService};
 
 use crate::{
     config::{ConfigError, ServerArgs},
     health::Health,
-    layers::{Calls, Doors, Stack},
+    layers::{self, Calls, Doors, Services},
     shutdown::Shutdown,
 };
 use endpoint::{Endpoint, Face};
@@ -274,46 +274,39 @@ impl ServerBuilder {
             self.listeners.public,
             self.public_tls.as_ref(),
             &self.limits,
-            Face::rpcs_and_web(Stack::new(
-                &calls,
-                Doors {
-                    rpcs: (self.guard)(boxed(self.public)),
-                    health: boxed(Routes::new(self.public_health.server(&shutdown))),
-                    reflection: reflection::routes(&self.reflected)?.map(boxed),
-                    http: Doors::http(self.http),
-                },
-            )),
+            Face::rpcs_and_web(calls.stack(Doors::new(Services {
+                rpcs: (self.guard)(boxed(self.public)),
+                health: boxed(Routes::new(self.public_health.server(&shutdown))),
+                reflection: reflection::routes(&self.reflected)?.map(boxed),
+                http: layers::http(self.http),
+            }))),
         )?;
         let internal = Endpoint::new(
             "internal",
             self.listeners.internal,
             self.internal_tls.as_ref(),
             &self.limits,
-            Face::rpcs(Stack::new(
-                &calls,
-                Doors {
-                    rpcs: (self.guard)(boxed(self.internal)),
-                    health: boxed(Routes::new(self.internal_health.server(&shutdown))),
-                    reflection: None,
-                    http: Doors::http(axum::Router::new()),
-                },
-            )),
+            Face::rpcs(calls.stack(Doors::new(Services {
+                rpcs: (self.guard)(boxed(self.internal)),
+                health: boxed(Routes::new(self.internal_health.server(&shutdown))),
+                reflection: None,
+                http: layers::http(axum::Router::new()),
+            }))),
         )?;
         let admin = Endpoint::new(
             "admin",
             self.listeners.admin,
             None,
             &self.limits,
-            Face::http(admin::router(
+            Face::Http(admin::router(
                 self.registry,
                 self.public_health.clone(),
                 self.internal_health.clone(),
             )),
         )?;
         let workers = Workers::start(self.io_threads, &closed)?;
-        for endpoint in [&public, &internal] {
-            endpoint.open(&workers, shutdown.draining(), &closed)?;
-        }
+        let public = public.open(&workers, shutdown.draining(), &closed)?;
+        let internal = internal.open(&workers, shutdown.draining(), &closed)?;
         // The operators' listener outlives the others, so that the end can be watched.
         admin.open(&workers, &closed, &closed)?;
 
@@ -323,7 +316,7 @@ impl ServerBuilder {
         let drain = async {
             tokio::time::sleep(self.drain_delay).await;
             shutdown.drain();
-            let all = async { tokio::join!(public.closed(), internal.closed()) };
+            let all = async { tokio::join!(public.wait(), internal.wait()) };
             if tokio::time::timeout(self.drain_timeout, all).await.is_err() {
                 tracing::warn!("connections were cut off at the end of the drain timeout");
             }
@@ -349,7 +342,7 @@ impl fmt::Debug for ServerBuilder {
 }
 
 fn boxed(routes: Routes) -> RpcService {
-    BoxCloneSyncService::new(routes.prepare().map_request(|request: Request<Body>| request))
+    BoxCloneSyncService::new(routes.prepare())
 }
 
 #[cfg(test)]

@@ -112,7 +112,10 @@ impl ServerArgs {
         }
         Err(ConfigError::new(
             "--internal-listen",
-            format!("{} would carry service keys in plaintext", self.internal_listen),
+            format!(
+                "{} would carry service keys in plaintext",
+                self.internal_listen
+            ),
             "listen on 127.0.0.1, or set --internal-tls-cert-file and --internal-tls-key-file",
         ))
     }

@@ -52,10 +52,14 @@ pub(super) fn read(path: &Path, command: &Command) -> Result<Vec<Setting>, Strin
                 .find(|arg| arg.get_long() == Some(&flag))
                 .filter(|_| key != "config" && !key.contains('-') && !is_built_in(&key))
                 .ok_or_else(|| {
-                    format!("unknown key `{key}` in {shown}; remove it, or see --help for the names")
+                    format!(
+                        "unknown key `{key}` in {shown}; remove it, or see --help for the names"
+                    )
                 })?;
             let values = texts(value).ok_or_else(|| {
-                format!("key `{key}` in {shown} must be a string, number, boolean or a list of them")
+                format!(
+                    "key `{key}` in {shown} must be a string, number, boolean or a list of them"
+                )
             })?;
             Ok(Setting {
                 flag,

@@ -21,9 +21,9 @@ pub struct Limits {
     pub max_header_lines: usize,
     /// Largest HTTP/2 frame, in bytes.
     pub max_frame_bytes: u32,
-    /// Window of a stream at first, in bytes; it adapts to the connection.
+    /// Window of a stream, in bytes. Windows do not adapt: an adaptive one may grow to sixteen megabytes.
     pub stream_window_bytes: u32,
-    /// Window of a connection at first, in bytes; it adapts to the connection.
+    /// Window of a connection, in bytes: what all its calls together can make the server hold unread.
     pub connection_window_bytes: u32,
     /// Most bytes that wait to be sent on one stream.
     pub max_send_buffer_bytes: usize,
@@ -58,7 +58,7 @@ impl Default for Limits {
             max_header_bytes: 16 * 1024,
             max_header_lines: 100,
             max_frame_bytes: 16 * 1024,
-            stream_window_bytes: 64 * 1024,
+            stream_window_bytes: 256 * 1024,
             connection_window_bytes: 1024 * 1024,
             max_send_buffer_bytes: 256 * 1024,
             max_pending_accept_reset_streams: 20,

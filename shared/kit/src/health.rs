@@ -1,0 +1,183 @@
+//! `grpc.health.v1`: what of a listener can be used now, told honestly, and its end told in time.
+
+mod probe;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::{Stream, StreamExt, future};
+use identity_guard::status::{ErrorReason, Failure};
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::ServingStatus,
+    health_server::{Health as HealthRpcs, HealthServer},
+};
+
+pub use probe::{ProbeError, probe};
+
+use crate::{server::MAX_MESSAGE_BYTES, shutdown::Shutdown};
+
+/// The health of a listener: of each of its services, and of all of them together. Clones are one.
+#[derive(Debug, Clone)]
+pub struct Health(Arc<watch::Sender<State>>);
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    services: BTreeMap<String, bool>,
+    stopping: bool,
+}
+
+impl State {
+    /// The state of a service; of all of them for the empty name; `None` for an unknown one.
+    fn is_serving(&self, service: &str) -> Option<bool> {
+        let serving = if service.is_empty() {
+            self.services.values().all(|serving| *serving)
+        } else {
+            *self.services.get(service)?
+        };
+        Some(serving && !self.stopping)
+    }
+
+    fn status(&self, service: &str) -> ServingStatus {
+        match self.is_serving(service) {
+            Some(true) => ServingStatus::Serving,
+            Some(false) => ServingStatus::NotServing,
+            None => ServingStatus::ServiceUnknown,
+        }
+    }
+}
+
+impl Health {
+    /// The health of these services (`package.Service`), none of which serves yet.
+    ///
+    /// A listener serves as a whole when all of its services do.
+    #[must_use]
+    pub fn new<'a>(services: impl IntoIterator<Item = &'a str>) -> Self {
+        let services = services
+            .into_iter()
+            .map(|name| (name.to_owned(), false))
+            .collect();
+        Self(Arc::new(watch::Sender::new(State {
+            services,
+            stopping: false,
+        })))
+    }
+
+    /// Says whether a service serves.
+    pub fn set(&self, service: &str, serving: bool) {
+        self.0.send_if_modified(|state| {
+            let before = state.services.insert(service.to_owned(), serving);
+            before != Some(serving)
+        });
+    }
+
+    /// Says of every service whether it serves.
+    pub fn set_all(&self, serving: bool) {
+        self.0.send_if_modified(|state| {
+            let changed = state.services.values().any(|before| *before != serving);
+            state.services.values_mut().for_each(|now| *now = serving);
+            changed
+        });
+    }
+
+    /// Whether a service serves, or all of them for the empty name; `None` for an unknown one.
+    #[must_use]
+    pub fn is_serving(&self, service: &str) -> Option<bool> {
+        self.0.borrow().is_serving(service)
+    }
+
+    /// Says `NOT_SERVING` of everything, for good.
+    pub(crate) fn stop(&self) {
+        self.0.send_modify(|state| state.stopping = true);
+    }
+
+    /// The RPCs, whose streams end when `shutdown` drains.
+    pub(crate) fn server(&self, shutdown: &Shutdown) -> HealthServer<impl HealthRpcs> {
+        HealthServer::new(Rpcs {
+            health: self.clone(),
+            shutdown: shutdown.clone(),
+        })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+}
+
+struct Rpcs {
+    health: Health,
+    shutdown: Shutdown,
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: status.into(),
+    }
+}
+
+#[tonic::async_trait]
+impl HealthRpcs for Rpcs {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        match self.health.0.borrow().status(&request.get_ref().service) {
+            ServingStatus::ServiceUnknown => {
+                Err(Failure::new(ErrorReason::NotFound, "no such service").into())
+            }
+            status => Ok(Response::new(response(status))),
+        }
+    }
+
+    type WatchStream =
+        std::pin::Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let service = request.into_inner().service;
+        let mut told = None;
+        let changes = WatchStream::new(self.health.0.subscribe()).filter_map(move |state| {
+            let status = state.status(&service);
+            let news = told.replace(status) != Some(status);
+            future::ready(news.then(|| Ok(response(status))))
+        });
+        let end = self.shutdown.draining().clone().cancelled_owned();
+        // The clients' libraries come back by themselves, and to another replica, after this status alone.
+        let goodbye = futures_util::stream::once(future::ready(Err(Failure::unavailable(
+            "this replica, which is stopping,",
+            Duration::from_secs(1),
+        )
+        .into())));
+        Ok(Response::new(Box::pin(
+            changes.take_until(end).chain(goodbye),
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_serves_when_all_of_its_services_do() {
+        let health = Health::new(["a.A", "b.B"]);
+        assert_eq!(health.is_serving(""), Some(false));
+        health.set("a.A", true);
+        assert_eq!(health.is_serving("a.A"), Some(true));
+        assert_eq!(health.is_serving(""), Some(false));
+        health.set("b.B", true);
+        assert_eq!(health.is_serving(""), Some(true));
+        assert_eq!(health.is_serving("c.C"), None);
+    }
+
+    #[test]
+    fn nothing_serves_after_the_stop() {
+        let health = Health::new(["a.A"]);
+        health.stop();
+        health.set_all(true);
+        assert_eq!(health.is_serving("a.A"), Some(false));
+        assert_eq!(health.is_serving(""), Some(false));
+    }
+}
