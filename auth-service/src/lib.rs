@@ -1,1 +1,4 @@
-//! Warm-up.
+//! Who are you: login, tokens, sessions and keys.
+
+pub mod domain;
+pub mod store;

@@ -1,0 +1,48 @@
+//! How long things live and how often they may be tried.
+
+use std::time::Duration;
+
+use super::throttle::ThrottleLimits;
+
+/// Lives and bounds of sessions and tokens, from the configuration.
+#[derive(Debug, Clone)]
+pub struct SessionPolicy {
+    /// The life of an access token.
+    pub access_token_life: Duration,
+    /// How long a session lives without a refresh; also the life of a refresh token.
+    pub idle_life: Duration,
+    /// How long a session lives in any case.
+    pub absolute_life: Duration,
+    /// How far clocks may differ; revocations are kept for that much longer.
+    pub leeway: Duration,
+    /// How long a lost answer of a refresh can be fetched again.
+    pub retry_window: Duration,
+    /// How often it can be fetched.
+    pub retry_limit: u32,
+    /// The life of a challenge.
+    pub challenge_life: Duration,
+    /// How many answers to one challenge are looked at.
+    pub challenge_attempts: u32,
+    /// How long one answer to a challenge keeps others waiting: longer than any call lives.
+    pub challenge_claim: Duration,
+    /// When logins are refused for their number.
+    pub throttle: ThrottleLimits,
+}
+
+impl Default for SessionPolicy {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            access_token_life: Duration::from_secs(10 * 60),
+            idle_life: DAY * 30,
+            absolute_life: DAY * 90,
+            leeway: Duration::from_secs(30),
+            retry_window: Duration::from_secs(10),
+            retry_limit: 3,
+            challenge_life: Duration::from_secs(10 * 60),
+            challenge_attempts: 10,
+            challenge_claim: Duration::from_secs(60),
+            throttle: ThrottleLimits::default(),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Queries on the own database; rows become domain types at the bottom of each file.
+
+pub mod challenges;
+mod entity;
+pub mod events;
+pub mod housekeeping;
+pub mod keys;
+pub mod migration;
+pub mod mint;
+pub mod refresh;
+pub mod sessions;
+pub mod subjects;
+pub mod throttles;
+mod values;

@@ -1,0 +1,370 @@
+//! Sessions: begun, listed and ended.
+
+use std::{sync::Arc, time::Duration};
+
+use identity_guard::clock::Timestamp;
+use identity_kit::database::{Database, StoreError, Written};
+use sea_orm::{
+    ActiveValue::Set, Condition, ConnectionTrait, EntityTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
+
+use super::{
+    entity::session,
+    events,
+    subjects::raise_generation,
+    values::{micros, statement, to_column, to_count, to_small_count},
+};
+use crate::domain::{
+    client::{ClientContext, ClientId, RequestId},
+    event::{AccessEvent, SessionRevoked, SubjectRevoked},
+    id::{SessionId, TokenId, UserId},
+    opaque_token::SecretHash,
+    refresh::{LastRotation, StoredRefreshToken},
+    session::{Session, SessionTimes},
+};
+
+/// The place of a session in its user's list, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionCursor {
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Which it is.
+    pub id: SessionId,
+}
+
+/// The ended credentials of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// What the feed tells.
+    pub events: Vec<AccessEvent>,
+    /// How many sessions ended.
+    pub sessions: u32,
+    /// How many refresh tokens ended with them: each live session has one.
+    pub refresh_tokens: u32,
+}
+
+/// How to end sessions.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// Whose.
+    pub user_id: UserId,
+    /// When.
+    pub now: Timestamp,
+    /// How much longer than the tokens their end is remembered.
+    pub leeway: Duration,
+    /// The life of an access token.
+    pub access_token_life: Duration,
+}
+
+/// The live sessions of a user, newest first.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn list_live(
+    connection: &impl ConnectionTrait,
+    user_id: &UserId,
+    after: Option<&SessionCursor>,
+    limit: u64,
+    now: Timestamp,
+) -> Result<Vec<Session>, StoreError> {
+    let mut query = session::Entity::find()
+        .filter(session::COLUMN.user_id.eq(user_id.as_str()))
+        .filter(session::COLUMN.ended_at.is_null())
+        .filter(session::COLUMN.idle_expires_at.gt(now.as_micros()))
+        .filter(session::COLUMN.expires_at.gt(now.as_micros()));
+    if let Some(cursor) = after {
+        let created_at = cursor.created_at.as_micros();
+        query = query.filter(
+            Condition::any()
+                .add(session::COLUMN.created_at.lt(created_at))
+                .add(
+                    Condition::all()
+                        .add(session::COLUMN.created_at.eq(created_at))
+                        .add(session::COLUMN.id.lt(cursor.id.as_str())),
+                ),
+        );
+    }
+    query
+        .order_by_desc(session::Column::CreatedAt)
+        .order_by_desc(session::Column::Id)
+        .limit(limit)
+        .all(connection)
+        .await?
+        .into_iter()
+        .map(to_session)
+        .collect()
+}
+
+/// The sessions that ended before their tokens did.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn list_revoked(
+    connection: &impl ConnectionTrait,
+    leeway: Duration,
+    now: Timestamp,
+) -> Result<Vec<SessionRevoked>, StoreError> {
+    let sessions = session::Entity::find()
+        .filter(session::COLUMN.ended_at.is_not_null())
+        .filter(session::COLUMN.token_expires_at.gt(now.minus(leeway).as_micros()))
+        .all(connection)
+        .await?;
+    Ok(sessions
+        .into_iter()
+        .map(|row| SessionRevoked {
+            session_id: SessionId::trusted(row.id),
+            user_id: UserId::trusted(row.user_id),
+            retain_until: Timestamp::from_micros(row.token_expires_at).plus(leeway),
+        })
+        .collect())
+}
+
+/// Ends one session of a user, with its event; nothing when it is not live.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn end(
+    database: &Database,
+    session_id: &SessionId,
+    ending: &Ending,
+) -> Result<Written<Option<Ended>>, StoreError> {
+    const END: &str = "\
+        UPDATE sessions SET ended_at = $3, sealed_successor = NULL, due_at = token_expires_at + $4 \
+        WHERE id = $1 AND user_id = $2 AND ended_at IS NULL \
+            AND idle_expires_at > $3 AND expires_at > $3 \
+        RETURNING id, token_expires_at";
+    let work = Arc::new((session_id.clone(), ending.clone()));
+    database
+        .write(move |transaction| {
+            let work = Arc::clone(&work);
+            Box::pin(async move {
+                let (session_id, ending) = (&work.0, &work.1);
+                let values = [
+                    session_id.as_str().into(),
+                    ending.user_id.as_str().into(),
+                    micros(ending.now),
+                    span(ending.leeway).into(),
+                ];
+                let row = transaction
+                    .query_one_raw(statement(transaction, END, values))
+                    .await?;
+                let Some(row) = row else {
+                    return Ok(None);
+                };
+                let token_expires_at = Timestamp::from_micros(row.try_get("", "token_expires_at")?);
+                let event = AccessEvent::SessionRevoked(SessionRevoked {
+                    session_id: session_id.clone(),
+                    user_id: ending.user_id.clone(),
+                    retain_until: token_expires_at.plus(ending.leeway),
+                });
+                events::emit(transaction, &event);
+                Ok(Some(Ended {
+                    events: vec![event],
+                    sessions: 1,
+                    refresh_tokens: 1,
+                }))
+            })
+        })
+        .await
+}
+
+/// Ends all credentials of a user, with the event; the generation rises.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn end_all(database: &Database, ending: &Ending) -> Result<Written<Ended>, StoreError> {
+    let work = Arc::new(ending.clone());
+    database
+        .write(move |transaction| {
+            let ending = Arc::clone(&work);
+            Box::pin(async move { end_all_in(transaction, &ending).await })
+        })
+        .await
+}
+
+/// Ends all sessions of a user but one, with an event each; the generation stays.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn end_others(
+    database: &Database,
+    spared: &SessionId,
+    ending: &Ending,
+) -> Result<Written<Ended>, StoreError> {
+    let work = Arc::new((spared.clone(), ending.clone()));
+    database
+        .write(move |transaction| {
+            let work = Arc::clone(&work);
+            Box::pin(async move {
+                let (spared, ending) = (&work.0, &work.1);
+                let ended = end_rows(transaction, ending, Some(spared)).await?;
+                let events: Vec<_> = ended
+                    .iter()
+                    .map(|(session_id, token_expires_at)| {
+                        AccessEvent::SessionRevoked(SessionRevoked {
+                            session_id: session_id.clone(),
+                            user_id: ending.user_id.clone(),
+                            retain_until: token_expires_at.plus(ending.leeway),
+                        })
+                    })
+                    .collect();
+                for event in &events {
+                    events::emit(transaction, event);
+                }
+                Ok(counted(events, ended.len()))
+            })
+        })
+        .await
+}
+
+/// The same as [`end_all`], in a transaction that does more.
+pub(super) async fn end_all_in(
+    transaction: &identity_kit::database::WriteTransaction,
+    ending: &Ending,
+) -> Result<Ended, StoreError> {
+    // A token that was minted under a longer configured life counts as well as one minted just now.
+    let longest = ending.now.plus(ending.access_token_life);
+    // The subject first, as every mint does: so the two never wait for each other in a circle.
+    let retain_until = longest.plus(ending.leeway);
+    let generation = raise_generation(transaction, &ending.user_id, retain_until).await?;
+    let ended = end_rows(transaction, ending, None).await?;
+    super::challenges::delete_of_user(transaction, &ending.user_id).await?;
+    let last = ended.iter().map(|(_, end)| *end).max().unwrap_or(longest);
+    let event = AccessEvent::SubjectRevoked(SubjectRevoked {
+        user_id: ending.user_id.clone(),
+        generation,
+        retain_until: retain_until.max(last.plus(ending.leeway)),
+    });
+    events::emit(transaction, &event);
+    Ok(counted(vec![event], ended.len()))
+}
+
+/// Marks the live sessions of a user as ended; gives each with the end of its last token.
+async fn end_rows(
+    connection: &impl ConnectionTrait,
+    ending: &Ending,
+    spared: Option<&SessionId>,
+) -> Result<Vec<(SessionId, Timestamp)>, StoreError> {
+    const END_ALL: &str = "\
+        UPDATE sessions SET ended_at = $2, sealed_successor = NULL, due_at = token_expires_at + $3 \
+        WHERE user_id = $1 AND id <> $4 AND ended_at IS NULL \
+            AND idle_expires_at > $2 AND expires_at > $2 \
+        RETURNING id, token_expires_at";
+    let values = [
+        ending.user_id.as_str().into(),
+        micros(ending.now),
+        span(ending.leeway).into(),
+        spared.map_or("", SessionId::as_str).into(),
+    ];
+    let rows = connection
+        .query_all_raw(statement(connection, END_ALL, values))
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let id = SessionId::trusted(row.try_get::<String>("", "id")?);
+            let end = Timestamp::from_micros(row.try_get("", "token_expires_at")?);
+            Ok((id, end))
+        })
+        .collect()
+}
+
+/// Inserts a session with its first refresh token.
+pub(super) async fn insert(
+    connection: &impl ConnectionTrait,
+    session: &Session,
+    token_id: &TokenId,
+    times: &SessionTimes,
+) -> Result<(), StoreError> {
+    let row = session::ActiveModel {
+        id: Set(session.id.as_str().to_owned()),
+        user_id: Set(session.user_id.as_str().to_owned()),
+        client_id: Set(session.client.client_id.as_str().to_owned()),
+        ip_address: Set(session.client.ip_address.clone()),
+        user_agent: Set(session.client.user_agent.clone()),
+        generation: Set(to_column(session.generation)),
+        amr: Set(session.amr.join(" ")),
+        authenticated_at: Set(session.authenticated_at.as_micros()),
+        created_at: Set(session.created_at.as_micros()),
+        refreshed_at: Set(session.refreshed_at.as_micros()),
+        idle_expires_at: Set(session.idle_expires_at.as_micros()),
+        expires_at: Set(session.expires_at.as_micros()),
+        token_expires_at: Set(session.token_expires_at.as_micros()),
+        ended_at: Set(None),
+        current_token_id: Set(token_id.as_str().to_owned()),
+        rotated_token_id: Set(None),
+        rotated_at: Set(None),
+        rotation_request_id: Set(None),
+        rotation_retries: Set(0),
+        sealed_successor: Set(None),
+        due_at: Set(times.purge_at.as_micros()),
+    };
+    session::Entity::insert(row)
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+/// A span in a column's unit.
+pub(super) fn span(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn counted(events: Vec<AccessEvent>, sessions: usize) -> Ended {
+    let sessions = u32::try_from(sessions).unwrap_or(u32::MAX);
+    Ended {
+        events,
+        sessions,
+        refresh_tokens: sessions,
+    }
+}
+
+/// A session's row with the hash of one of its refresh tokens, as what a presented token is judged by.
+pub(super) fn to_stored(
+    row: session::Model,
+    secret_hash: Vec<u8>,
+) -> Result<StoredRefreshToken, StoreError> {
+    let last_rotation = match (&row.rotated_token_id, row.rotated_at) {
+        (Some(token_id), Some(rotated_at)) => Some(LastRotation {
+            token_id: TokenId::trusted(token_id.as_str()),
+            rotated_at: Timestamp::from_micros(rotated_at),
+            request_id: row.rotation_request_id.as_deref().map(RequestId::trusted),
+            retries: to_small_count(row.rotation_retries, "rotation_retries")?,
+            sealed: row.sealed_successor.is_some(),
+        }),
+        _ => None,
+    };
+    Ok(StoredRefreshToken {
+        secret_hash: SecretHash::trusted(secret_hash),
+        current_token_id: TokenId::trusted(row.current_token_id.as_str()),
+        last_rotation,
+        session: to_session(row)?,
+    })
+}
+
+/// A session's row.
+pub(super) fn to_session(row: session::Model) -> Result<Session, StoreError> {
+    Ok(Session {
+        id: SessionId::trusted(row.id),
+        user_id: UserId::trusted(row.user_id),
+        client: ClientContext {
+            client_id: ClientId::trusted(row.client_id),
+            ip_address: row.ip_address,
+            user_agent: row.user_agent,
+        },
+        generation: to_count(row.generation, "generation")?,
+        amr: row.amr.split_whitespace().map(str::to_owned).collect(),
+        authenticated_at: Timestamp::from_micros(row.authenticated_at),
+        created_at: Timestamp::from_micros(row.created_at),
+        refreshed_at: Timestamp::from_micros(row.refreshed_at),
+        idle_expires_at: Timestamp::from_micros(row.idle_expires_at),
+        expires_at: Timestamp::from_micros(row.expires_at),
+        token_expires_at: Timestamp::from_micros(row.token_expires_at),
+        ended_at: row.ended_at.map(Timestamp::from_micros),
+    })
+}

@@ -1,0 +1,133 @@
+//! What holds for all credentials of a user: the generation, and how new the rights of the last mint were.
+
+use identity_guard::{clock::Timestamp, position::Position};
+use identity_kit::database::StoreError;
+use sea_orm::ConnectionTrait;
+
+use super::values::{micros, statement, to_column, to_count};
+use crate::domain::{
+    event::SubjectRevoked,
+    id::{SessionId, UserId},
+};
+
+/// What a mint finds when it locks its subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The rights are not older than those of any mint before.
+    Current {
+        /// For the token.
+        generation: u64,
+    },
+    /// The rights must be read again.
+    RightsOutdated,
+}
+
+/// Locks the subject's row, made where it is absent, and moves it to the position that the rights were read at.
+pub(super) async fn lock(
+    connection: &impl ConnectionTrait,
+    user_id: &UserId,
+    rights_at: &Position,
+) -> Result<Standing, StoreError> {
+    const LOCK: &str = "\
+        INSERT INTO subjects (user_id, generation, user_epoch, user_revision) VALUES ($1, 1, $2, $3) \
+        ON CONFLICT (user_id) DO UPDATE SET \
+            user_revision = CASE \
+                WHEN subjects.user_epoch = excluded.user_epoch \
+                    AND subjects.user_revision > excluded.user_revision \
+                THEN subjects.user_revision ELSE excluded.user_revision END, \
+            user_epoch = excluded.user_epoch \
+        RETURNING generation, user_revision";
+    let revision = to_column(rights_at.revision);
+    let values = [
+        user_id.as_str().into(),
+        rights_at.epoch.as_str().into(),
+        revision.into(),
+    ];
+    let row = connection
+        .query_one_raw(statement(connection, LOCK, values))
+        .await?
+        .ok_or_else(|| StoreError::Corrupt("an upsert gave no row".to_owned()))?;
+    let (generation, newest): (i64, i64) = (
+        row.try_get("", "generation")?,
+        row.try_get("", "user_revision")?,
+    );
+    if newest > revision {
+        return Ok(Standing::RightsOutdated);
+    }
+    let generation = to_count(generation, "generation")?;
+    Ok(Standing::Current { generation })
+}
+
+/// Ends all tokens of the generations so far; gives the new one.
+pub(super) async fn raise_generation(
+    connection: &impl ConnectionTrait,
+    user_id: &UserId,
+    retain_until: Timestamp,
+) -> Result<u64, StoreError> {
+    const RAISE: &str = "\
+        INSERT INTO subjects (user_id, generation, user_epoch, user_revision, retain_until) \
+        VALUES ($1, 2, '', 0, $2) \
+        ON CONFLICT (user_id) DO UPDATE SET \
+            generation = subjects.generation + 1, \
+            retain_until = CASE WHEN subjects.retain_until > excluded.retain_until \
+                THEN subjects.retain_until ELSE excluded.retain_until END \
+        RETURNING generation";
+    let values = [user_id.as_str().into(), micros(retain_until)];
+    let row = connection
+        .query_one_raw(statement(connection, RAISE, values))
+        .await?
+        .ok_or_else(|| StoreError::Corrupt("an upsert gave no row".to_owned()))?;
+    to_count(row.try_get("", "generation")?, "generation")
+}
+
+/// Whether a session lives and its subject is still of the token's generation.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn honours(
+    connection: &impl ConnectionTrait,
+    session_id: &SessionId,
+    generation: u64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    const HONOURS: &str = "\
+        SELECT 1 AS live FROM sessions JOIN subjects ON subjects.user_id = sessions.user_id \
+        WHERE sessions.id = $1 AND sessions.ended_at IS NULL AND sessions.expires_at > $3 \
+            AND subjects.generation = $2";
+    let values = [
+        session_id.as_str().into(),
+        to_column(generation).into(),
+        micros(now),
+    ];
+    let row = connection
+        .query_one_raw(statement(connection, HONOURS, values))
+        .await?;
+    Ok(row.is_some())
+}
+
+/// The subjects whose ended tokens may not have ended by themselves yet.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn list_revoked(
+    connection: &impl ConnectionTrait,
+    now: Timestamp,
+) -> Result<Vec<SubjectRevoked>, StoreError> {
+    const REVOKED: &str = "\
+        SELECT user_id, generation, retain_until FROM subjects \
+        WHERE retain_until IS NOT NULL AND retain_until > $1";
+    let rows = connection
+        .query_all_raw(statement(connection, REVOKED, [micros(now)]))
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(SubjectRevoked {
+                user_id: UserId::trusted(row.try_get::<String>("", "user_id")?),
+                generation: to_count(row.try_get("", "generation")?, "generation")?,
+                retain_until: Timestamp::from_micros(row.try_get("", "retain_until")?),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,156 @@
+//! Counters of login attempts: they survive a restart and are shared by replicas.
+
+use std::{sync::Arc, time::Duration};
+
+use identity_guard::clock::Timestamp;
+use identity_kit::database::{Database, StoreError};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
+    Value,
+};
+
+use super::{
+    entity::throttle,
+    values::{micros, statement, to_small_column, to_small_count},
+};
+use crate::domain::throttle::{Counter, LoginCounters, LoginKeys, ThrottleKey, ThrottleLimits};
+
+/// The longest block that is in force under any of the keys. Reads only.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn blocked_for(
+    connection: &impl ConnectionTrait,
+    keys: [&ThrottleKey; 2],
+    now: Timestamp,
+) -> Result<Option<Duration>, StoreError> {
+    let keys = keys.map(|key| key.as_bytes().to_vec());
+    let rows = throttle::Entity::find()
+        .filter(throttle::Column::Id.is_in(keys))
+        .all(connection)
+        .await?;
+    let mut longest = None;
+    for row in rows {
+        longest = longest.max(to_counter(&row)?.blocked_for(now));
+    }
+    Ok(longest)
+}
+
+/// Changes the counters of a login while nobody else does.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn change<T, C>(
+    database: &Database,
+    keys: &LoginKeys,
+    limits: &ThrottleLimits,
+    now: Timestamp,
+    change: C,
+) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    C: Fn(&mut LoginCounters) -> T + Send + Sync + 'static,
+{
+    let work = Arc::new((keys.clone(), *limits, change));
+    let written = database
+        .write(move |transaction| {
+            let work = Arc::clone(&work);
+            Box::pin(async move {
+                let (keys, limits, change) = (&work.0, &work.1, &work.2);
+                let mut counters = lock(transaction, keys, now).await?;
+                let before = counters;
+                let outcome = change(&mut counters);
+                if counters != before {
+                    update(transaction, keys, &counters, limits).await?;
+                }
+                Ok::<_, StoreError>(outcome)
+            })
+        })
+        .await?;
+    Ok(written.value)
+}
+
+/// Reads the counters, made where they are absent, and locks them.
+async fn lock(
+    connection: &impl ConnectionTrait,
+    keys: &LoginKeys,
+    now: Timestamp,
+) -> Result<LoginCounters, StoreError> {
+    // The update that changes nothing locks the rows.
+    const LOCK: &str = "\
+        INSERT INTO throttles (id, attempts, window_started_at, blocks, forgotten_at) \
+        VALUES ($1, 0, $4, 0, $4), ($2, 0, $4, 0, $4), ($3, 0, $4, 0, $4) \
+        ON CONFLICT (id) DO UPDATE SET blocks = throttles.blocks \
+        RETURNING id, attempts, window_started_at, blocked_until, blocks, forgotten_at";
+    let mut ids = [&keys.pair, &keys.network, &keys.account];
+    // One order for all, so that two logins never wait for each other in a circle.
+    ids.sort();
+    let [a, b, c] = ids.map(|key| Value::from(key.as_bytes().to_vec()));
+    let rows = connection
+        .query_all_raw(statement(connection, LOCK, [a, b, c, micros(now)]))
+        .await?;
+    let mut counters = LoginCounters {
+        pair: Counter::new(now),
+        network: Counter::new(now),
+        account: Counter::new(now),
+    };
+    for row in rows {
+        let row = throttle::Model::from_query_result(&row, "")?;
+        let counter = to_counter(&row)?;
+        if row.id == keys.pair.as_bytes() {
+            counters.pair = counter;
+        } else if row.id == keys.network.as_bytes() {
+            counters.network = counter;
+        } else {
+            counters.account = counter;
+        }
+    }
+    Ok(counters)
+}
+
+async fn update(
+    connection: &impl ConnectionTrait,
+    keys: &LoginKeys,
+    counters: &LoginCounters,
+    limits: &ThrottleLimits,
+) -> Result<(), StoreError> {
+    const UPDATE: &str = "\
+        INSERT INTO throttles \
+            (id, attempts, window_started_at, blocked_until, blocks, forgotten_at) \
+        VALUES ($1, $2, $3, $4, $5, $6), ($7, $8, $9, $10, $11, $12), ($13, $14, $15, $16, $17, $18) \
+        ON CONFLICT (id) DO UPDATE SET attempts = excluded.attempts, \
+            window_started_at = excluded.window_started_at, \
+            blocked_until = excluded.blocked_until, blocks = excluded.blocks, \
+            forgotten_at = excluded.forgotten_at";
+    let row = |key: &ThrottleKey, counter: &Counter, limit| {
+        [
+            Value::from(key.as_bytes().to_vec()),
+            to_small_column(counter.attempts).into(),
+            micros(counter.window_started_at),
+            counter.blocked_until.map(Timestamp::as_micros).into(),
+            to_small_column(counter.blocks).into(),
+            micros(counter.forgotten_at(limit)),
+        ]
+    };
+    let values = [
+        row(&keys.pair, &counters.pair, &limits.pair),
+        row(&keys.network, &counters.network, &limits.network),
+        row(&keys.account, &counters.account, &limits.account),
+    ];
+    let values = values.into_iter().flatten();
+    connection
+        .execute_raw(statement(connection, UPDATE, values))
+        .await?;
+    Ok(())
+}
+
+fn to_counter(row: &throttle::Model) -> Result<Counter, StoreError> {
+    Ok(Counter {
+        attempts: to_small_count(row.attempts, "attempts")?,
+        window_started_at: Timestamp::from_micros(row.window_started_at),
+        blocked_until: row.blocked_until.map(Timestamp::from_micros),
+        blocks: to_small_count(row.blocks, "blocks")?,
+    })
+}
