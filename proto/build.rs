@@ -28,6 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .include_source_info(true)
         .open_files(&roots)?;
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "cargo speaks to build scripts through the environment"
+    )]
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // protox's own encoding: a re-encoded prost set would lose the method options.
     fs::write(

@@ -8,8 +8,8 @@ use crate::{auth::v1 as auth, user::v1 as user};
 struct Secret(bool);
 
 impl Secret {
-    fn of(text: &str) -> Self {
-        Self(!text.is_empty())
+    fn of<T: Default + PartialEq>(value: &T) -> Self {
+        Self(*value != T::default())
     }
 }
 
@@ -37,7 +37,9 @@ redact! {
     user::CreateUserRequest {
         username, email, first_name, last_name, phone, address, user_type_id, request_id; password
     }
-    user::GetCredentialResponse { password_change_required, credential_version, access; password_hash }
+    user::GetCredentialResponse {
+        password_change_required, credential_version, access; password_hash, forbidden_passwords
+    }
     user::SetPasswordHashRequest {
         user_id, expected_credential_version, operation_id, cause, spared_session_id; password_hash
     }
