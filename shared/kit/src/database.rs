@@ -166,9 +166,7 @@ impl Database {
     {
         match &self.0.engine {
             Engine::Sqlite(engine) => engine.write(work).await,
-            Engine::Postgres(engine) => {
-                engine.write(self.reader(), &self.0.context, &work).await
-            }
+            Engine::Postgres(engine) => engine.write(self.reader(), &self.0.context, &work).await,
         }
     }
 

@@ -62,7 +62,13 @@ mod tests {
     #[test]
     fn other_texts_are_no_ids() {
         let long = "a".repeat(25);
-        for text in ["", "a", "1aaaaaaaaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaaaaaaaaaA", long.as_str()] {
+        for text in [
+            "",
+            "a",
+            "1aaaaaaaaaaaaaaaaaaaaaaa",
+            "aaaaaaaaaaaaaaaaaaaaaaaA",
+            long.as_str(),
+        ] {
             assert!(!is_id(text), "{text}");
         }
     }

@@ -163,7 +163,11 @@ impl RequestLog {
     }
 
     fn sealer(&self, call: Call<'_>) -> Sealer {
-        let parts = join(&[b"answer", call.caller.as_bytes(), call.request_id.as_bytes()]);
+        let parts = join(&[
+            b"answer",
+            call.caller.as_bytes(),
+            call.request_id.as_bytes(),
+        ]);
         Sealer::new(sign(&self.key, &[&parts]))
     }
 }

@@ -20,7 +20,9 @@ pub enum SchemaError {
     #[error("the database has no schema yet: run `migrate`")]
     Missing,
     /// The schema is older than the program.
-    #[error("the schema of the database is older than this program: run `migrate` (next is {next})")]
+    #[error(
+        "the schema of the database is older than this program: run `migrate` (next is {next})"
+    )]
     Behind {
         /// The first migration that is to be applied.
         next: String,
@@ -87,7 +89,9 @@ pub async fn check_schema<M: MigratorTrait>(database: &Database) -> Result<(), S
     check::<M>(database.reader()).await
 }
 
-async fn check<M: MigratorTrait>(connection: &sea_orm::DatabaseConnection) -> Result<(), SchemaError> {
+async fn check<M: MigratorTrait>(
+    connection: &sea_orm::DatabaseConnection,
+) -> Result<(), SchemaError> {
     let manager = SchemaManager::new(connection);
     let table = M::migration_table_name().to_string();
     if !manager.has_table(table).await.map_err(StoreError::from)? {

@@ -82,7 +82,9 @@ impl PageTokens {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(InvalidPageToken);
         }
-        let sealed = URL_SAFE_NO_PAD.decode(token).map_err(|_| InvalidPageToken)?;
+        let sealed = URL_SAFE_NO_PAD
+            .decode(token)
+            .map_err(|_| InvalidPageToken)?;
         let context = join(&[caller.as_bytes(), query]);
         let cursor = self
             .sealer
@@ -113,8 +115,15 @@ mod tests {
     #[test]
     fn token_is_refused_for_another_caller_or_query() {
         let token = tokens().seal("user-1", b"list", &1_u64);
-        for (caller, query) in [("user-2", &b"list"[..]), ("user-1", b"other"), ("user-1l", b"ist")] {
-            assert_eq!(tokens().open::<u64>(caller, query, &token), Err(InvalidPageToken));
+        for (caller, query) in [
+            ("user-2", &b"list"[..]),
+            ("user-1", b"other"),
+            ("user-1l", b"ist"),
+        ] {
+            assert_eq!(
+                tokens().open::<u64>(caller, query, &token),
+                Err(InvalidPageToken)
+            );
         }
     }
 
@@ -125,10 +134,16 @@ mod tests {
             let mut changed = token.clone().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(tokens().open::<u64>("user-1", b"list", &changed), Err(InvalidPageToken));
+            assert_eq!(
+                tokens().open::<u64>("user-1", b"list", &changed),
+                Err(InvalidPageToken)
+            );
         }
         for text in ["", "A", "%%%", "AAAA", &"A".repeat(5_000)] {
-            assert_eq!(tokens().open::<u64>("user-1", b"list", text), Err(InvalidPageToken));
+            assert_eq!(
+                tokens().open::<u64>("user-1", b"list", text),
+                Err(InvalidPageToken)
+            );
         }
     }
 

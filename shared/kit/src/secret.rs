@@ -73,7 +73,10 @@ pub fn read_secret_file(path: impl AsRef<Path>, minimum: usize) -> Result<Secret
         path: path.to_owned(),
         source,
     })?);
-    if bytes.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+    if bytes
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
+    {
         let length = bytes.trim_ascii_end().len();
         bytes.truncate(length);
     }
@@ -176,7 +179,11 @@ impl Sealer {
         let mut text = Zeroizing::new(text.to_vec());
         let length = self
             .0
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(context), &mut text)
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(context),
+                &mut text,
+            )
             .map_err(|_| BrokenSeal)?
             .len();
         text.truncate(length);
@@ -245,7 +252,10 @@ mod tests {
     fn short_or_absent_secret_file_is_refused_by_name() {
         let short = file(b"short\n");
         let error = read_secret_file(short.path(), 32).unwrap_err();
-        assert!(error.to_string().contains("holds 5 bytes, at least 32"), "{error}");
+        assert!(
+            error.to_string().contains("holds 5 bytes, at least 32"),
+            "{error}"
+        );
         assert!(matches!(
             RootSecret::from_file("/absent/secret"),
             Err(SecretFileError::Read { .. })
@@ -258,7 +268,10 @@ mod tests {
         let sealed = sealer.seal(b"row 1", b"text", &SystemEntropy);
         assert_eq!(sealer.open(b"row 1", &sealed).unwrap().as_slice(), b"text");
         assert_eq!(sealer.open(b"row 2", &sealed), Err(BrokenSeal));
-        assert_eq!(Sealer::new([2; 32]).open(b"row 1", &sealed), Err(BrokenSeal));
+        assert_eq!(
+            Sealer::new([2; 32]).open(b"row 1", &sealed),
+            Err(BrokenSeal)
+        );
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[place] ^= 1;

@@ -1,5 +1,8 @@
 //! What tests need: a migrated database of each engine, randomness from a seed, a clock that tests move.
-#![expect(clippy::expect_used, reason = "what a test needs and lacks is its failure")]
+#![expect(
+    clippy::expect_used,
+    reason = "what a test needs and lacks is its failure"
+)]
 
 use std::{
     any::TypeId,
@@ -57,7 +60,10 @@ impl Entropy for SeededEntropy {
     fn fill(&self, buffer: &mut [u8]) {
         for chunk in buffer.chunks_mut(32) {
             let count = self.drawn.fetch_add(1, Ordering::Relaxed);
-            let block = digest(&SHA256, &[self.seed.to_be_bytes(), count.to_be_bytes()].concat());
+            let block = digest(
+                &SHA256,
+                &[self.seed.to_be_bytes(), count.to_be_bytes()].concat(),
+            );
             chunk.copy_from_slice(&block.as_ref()[..chunk.len()]);
         }
     }
@@ -72,7 +78,10 @@ pub struct TestDatabase {
 
 enum Place {
     Folder(TempDir),
-    Server { admin: PgConnectOptions, name: String },
+    Server {
+        admin: PgConnectOptions,
+        name: String,
+    },
 }
 
 impl TestDatabase {
@@ -117,7 +126,11 @@ impl TestDatabase {
             unreachable!("a template of this engine")
         };
         let name = name();
-        execute(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        execute(
+            &admin,
+            &format!("CREATE DATABASE {name} TEMPLATE {template}"),
+        )
+        .await;
         let url = url_of(&url, &name);
         Some(Self {
             database: connect(&url).await,
@@ -171,9 +184,14 @@ impl Drop for TestDatabase {
         let (admin, name) = (admin.clone(), name.clone());
         // The runtime of the test cannot be waited on in here.
         let removal = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
             if let Ok(runtime) = runtime {
-                runtime.block_on(execute(&admin, &format!("DROP DATABASE {name} WITH (FORCE)")));
+                runtime.block_on(execute(
+                    &admin,
+                    &format!("DROP DATABASE {name} WITH (FORCE)"),
+                ));
             }
         });
         if removal.join().is_err() && !std::thread::panicking() {
@@ -197,7 +215,10 @@ pub async fn databases<M: MigratorTrait + 'static>() -> Vec<TestDatabase> {
 fn postgres_url() -> Option<String> {
     let url = std::env::var(URL).ok().filter(|url| !url.is_empty());
     let required = std::env::var(REQUIRED).is_ok_and(|value| value == "1");
-    assert!(url.is_some() || !required, "{REQUIRED} is set and {URL} is not");
+    assert!(
+        url.is_some() || !required,
+        "{REQUIRED} is set and {URL} is not"
+    );
     url
 }
 
@@ -241,12 +262,18 @@ async fn connect(url: &str) -> Database {
 
 /// A name that tells when it was made.
 fn name() -> String {
-    format!("{PREFIX}{}_{}", SystemClock.now().seconds(), new_id(&SystemEntropy))
+    format!(
+        "{PREFIX}{}_{}",
+        SystemClock.now().seconds(),
+        new_id(&SystemEntropy)
+    )
 }
 
 /// The URL of another database of the same server.
 fn url_of(url: &str, name: &str) -> String {
-    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let (base, query) = url
+        .split_once('?')
+        .map_or((url, None), |(base, query)| (base, Some(query)));
     let server = base.rsplit_once('/').map_or(base, |(server, _)| server);
     query.map_or_else(
         || format!("{server}/{name}"),
@@ -265,11 +292,12 @@ async fn execute(admin: &PgConnectOptions, statement: &str) {
 
 async fn remove_leftovers(admin: &PgConnectOptions) {
     let mut connection = admin.connect().await.expect("the test server answers");
-    let names: Vec<String> =
-        sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE datname LIKE 'identity_test_%'")
-            .fetch_all(&mut connection)
-            .await
-            .expect("the test server lists its databases");
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT datname::text FROM pg_database WHERE datname LIKE 'identity_test_%'",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .expect("the test server lists its databases");
     let oldest = SystemClock.now().seconds() - LEFTOVER_SECONDS;
     for name in names {
         let made = name
@@ -278,7 +306,11 @@ async fn remove_leftovers(admin: &PgConnectOptions) {
         if made.is_some_and(|made| made < oldest) {
             // Another process may have been quicker.
             let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-            drop(sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await);
+            drop(
+                sqlx::query(AssertSqlSafe(statement))
+                    .execute(&mut connection)
+                    .await,
+            );
         }
     }
 }

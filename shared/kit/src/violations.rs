@@ -66,7 +66,11 @@ mod tests {
         violations.add("email", "is not an address");
         let status = Status::from(violations.finish().unwrap_err());
         let details = status.get_details_bad_request().unwrap();
-        let fields: Vec<_> = details.field_violations.iter().map(|v| v.field.as_str()).collect();
+        let fields: Vec<_> = details
+            .field_violations
+            .iter()
+            .map(|v| v.field.as_str())
+            .collect();
         assert_eq!(fields, ["size", "email"]);
     }
 

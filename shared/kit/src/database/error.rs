@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sea_orm::{DbErr, RuntimeErr};
-use sqlx::{Error as SqlxError, error::DatabaseError, postgres::PgDatabaseError, sqlite::SqliteError};
+use sqlx::{
+    Error as SqlxError, error::DatabaseError, postgres::PgDatabaseError, sqlite::SqliteError,
+};
 
 use crate::status::{ErrorReason, Failure};
 
@@ -93,9 +95,8 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn of(error: &DbErr) -> Self {
         match error {
-            DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
-                Self::of_sqlx(cause)
-            }
+            DbErr::Exec(RuntimeErr::SqlxError(cause))
+            | DbErr::Query(RuntimeErr::SqlxError(cause)) => Self::of_sqlx(cause),
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Self::Unavailable,
             DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => Self::Corrupt,
             _ => Self::Other,
@@ -194,7 +195,10 @@ mod tests {
 
     #[test]
     fn key_of_several_columns_names_its_table_once() {
-        assert_eq!(failed_columns("UNIQUE constraint failed: users.name"), "users.name");
+        assert_eq!(
+            failed_columns("UNIQUE constraint failed: users.name"),
+            "users.name"
+        );
         assert_eq!(
             failed_columns("UNIQUE constraint failed: user_roles.user_id, user_roles.role_id"),
             "user_roles.user_id,role_id"
@@ -205,6 +209,9 @@ mod tests {
     fn text_of_an_error_keeps_the_driver_to_itself() {
         let error = StoreError::from(DbErr::Conn(RuntimeErr::Internal("host db7".into())));
         assert_eq!(error.to_string(), "the database is unavailable");
-        assert_eq!(Failure::from(error).reason(), ErrorReason::DependencyUnavailable);
+        assert_eq!(
+            Failure::from(error).reason(),
+            ErrorReason::DependencyUnavailable
+        );
     }
 }

@@ -12,9 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
 use super::{
-    Context, StoreError, WriteFuture, WriteTransaction, Written,
-    error::Fault,
-    write::Event,
+    Context, StoreError, WriteFuture, WriteTransaction, Written, error::Fault, write::Event,
 };
 use crate::{outbox, position::Position};
 
@@ -179,7 +177,12 @@ impl Writer {
         }
         // Revisions follow each other in the order of the batch, and `end` is the last one.
         let mut later: u64 = batch.iter().map(|taken| taken.events.len() as u64).sum();
-        for Taken { job, events, refusal } in batch {
+        for Taken {
+            job,
+            events,
+            refusal,
+        } in batch
+        {
             later -= events.len() as u64;
             let position = end.as_ref().filter(|_| !events.is_empty());
             job.answer(match (&outcome, refusal) {
@@ -205,7 +208,11 @@ impl Writer {
         let mut transaction = None;
         while let Some(job) = next {
             if !job.is_abandoned() {
-                batch.push(Taken { job, events: Vec::new(), refusal: None });
+                batch.push(Taken {
+                    job,
+                    events: Vec::new(),
+                    refusal: None,
+                });
                 let Some(taken) = batch.last_mut() else { break };
                 let transaction = match &mut transaction {
                     Some(transaction) => transaction,

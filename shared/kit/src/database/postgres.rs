@@ -45,7 +45,8 @@ struct Suspicion {
 
 impl Suspicion {
     fn raise(&self) {
-        self.until.fetch_max(micros(self.clock.elapsed()), Ordering::Relaxed);
+        self.until
+            .fetch_max(micros(self.clock.elapsed()), Ordering::Relaxed);
     }
 
     fn covers(&self, age: Duration) -> bool {
@@ -82,7 +83,9 @@ impl Postgres {
             timeout: config.timeout,
             suspicion,
         };
-        let pool = engine.pool().max_connections(config.max_connections.unwrap_or(MAX_CONNECTIONS));
+        let pool = engine
+            .pool()
+            .max_connections(config.max_connections.unwrap_or(MAX_CONNECTIONS));
         let reader = SqlxPostgresConnector::from_sqlx_postgres_pool(
             pool.connect_with(engine.bounded())
                 .await
@@ -121,13 +124,17 @@ impl Postgres {
 
     pub(super) fn dedicated(&self) -> DatabaseConnection {
         SqlxPostgresConnector::from_sqlx_postgres_pool(
-            self.pool().max_connections(1).connect_lazy_with(self.bounded()),
+            self.pool()
+                .max_connections(1)
+                .connect_lazy_with(self.bounded()),
         )
     }
 
     pub(super) fn unbounded(&self) -> DatabaseConnection {
         SqlxPostgresConnector::from_sqlx_postgres_pool(
-            PgPoolOptions::new().max_connections(2).connect_lazy_with(self.options.clone()),
+            PgPoolOptions::new()
+                .max_connections(2)
+                .connect_lazy_with(self.options.clone()),
         )
     }
 
@@ -179,7 +186,10 @@ impl Postgres {
         F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E>,
         E: From<StoreError>,
     {
-        let begun = connection.begin().await.map_err(|error| self.failed(error))?;
+        let begun = connection
+            .begin()
+            .await
+            .map_err(|error| self.failed(error))?;
         let transaction = WriteTransaction::new(begun);
         let result = work(&transaction).await;
         let failure = transaction.failure();
@@ -243,7 +253,9 @@ async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error
         .fetch_one(connection)
         .await?;
     if read_only == "on" {
-        return Err(sqlx::Error::Protocol("the database is read-only".to_owned()));
+        return Err(sqlx::Error::Protocol(
+            "the database is read-only".to_owned(),
+        ));
     }
     Ok(())
 }

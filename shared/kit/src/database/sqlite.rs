@@ -105,7 +105,12 @@ impl Sqlite {
         E: From<StoreError> + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        if self.queue.send(Box::new(TypedJob::new(work, caller))).await.is_err() {
+        if self
+            .queue
+            .send(Box::new(TypedJob::new(work, caller)))
+            .await
+            .is_err()
+        {
             return Err(StoreError::unavailable("the database is closed").into());
         }
         match answer.await {

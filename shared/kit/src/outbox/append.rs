@@ -58,9 +58,17 @@ pub(crate) async fn append(
     let revision: i64 = head.try_get("", "revision")?;
     if backend == DbBackend::Sqlite {
         // The writer holds the only lock there is, so a second statement loses nothing.
-        let values = vec![(revision - count).into(), now.as_micros().into(), rows.into()];
+        let values = vec![
+            (revision - count).into(),
+            now.as_micros().into(),
+            rows.into(),
+        ];
         transaction
-            .execute_raw(Statement::from_sql_and_values(backend, APPEND_SQLITE, values))
+            .execute_raw(Statement::from_sql_and_values(
+                backend,
+                APPEND_SQLITE,
+                values,
+            ))
             .await?;
     }
     Ok(Position::new(epoch, revision.unsigned_abs()))

@@ -2,11 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 
-use crate::{
-    clock::Timestamp,
-    database::StoreError,
-    position::Position,
-};
+use crate::{clock::Timestamp, database::StoreError, position::Position};
 
 /// The state of the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
