@@ -54,7 +54,10 @@ fn proto_files(folder: &str) -> Result<Vec<PathBuf>, Box<dyn Error>> {
             let path = entry?.path();
             if path.is_dir() {
                 pending.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "proto") {
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "proto")
+            {
                 files.push(path);
             }
         }
