@@ -7,8 +7,8 @@ use identity_proto::{
         auth_service_client::AuthServiceClient, session_service_client::SessionServiceClient,
     },
     user::v1::{
-        permission_service_client::PermissionServiceClient,
-        role_service_client::RoleServiceClient, user_service_client::UserServiceClient,
+        permission_service_client::PermissionServiceClient, role_service_client::RoleServiceClient,
+        user_service_client::UserServiceClient,
     },
 };
 use tonic::{

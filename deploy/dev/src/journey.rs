@@ -12,8 +12,9 @@ use tonic::Status;
 use crate::{
     administrator::random_password,
     api::Api,
+    private_file,
     problem::{Outcome, Problem, reason},
-    private_file, session,
+    session,
 };
 
 /// The role that lets a user read all users.
@@ -112,11 +113,7 @@ async fn create_user(api: &Api, administrator: &str, password: &str) -> Result<U
         .ok_or_else(|| Problem::new("CreateUser answered no user"))
 }
 
-async fn assign_reading_role(
-    api: &Api,
-    administrator: &str,
-    user: &User,
-) -> Result<(), Problem> {
+async fn assign_reading_role(api: &Api, administrator: &str, user: &User) -> Result<(), Problem> {
     let mut roles = api.roles(administrator);
     let role = roles
         .list_roles(ListRolesRequest {

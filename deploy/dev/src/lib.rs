@@ -1,4 +1,8 @@
 //! Runs the pair as real processes: `cargo dev`, and the parts of it that the end-to-end tests stand on.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "time, randomness and the environment of a developer's machine come in here"
+)]
 
 pub mod administrator;
 pub mod api;

@@ -30,11 +30,7 @@ impl Process {
     /// # Errors
     ///
     /// When the program cannot be started or the log cannot be opened.
-    pub fn spawn(
-        name: &'static str,
-        mut command: Command,
-        log: &Path,
-    ) -> Result<Self, Problem> {
+    pub fn spawn(name: &'static str, mut command: Command, log: &Path) -> Result<Self, Problem> {
         let output = private_file::append(log)?;
         let errors = output
             .try_clone()
@@ -152,14 +148,20 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ends_by_itself_is_named_with_its_last_words() {
         let folder = tempfile::tempdir().unwrap();
-        let mut process = shell("echo first; echo last words; exit 3", &folder.path().join("log"));
+        let mut process = shell(
+            "echo first; echo last words; exit 3",
+            &folder.path().join("log"),
+        );
         let status = process
             .ended_within(Duration::from_secs(10))
             .await
             .unwrap()
             .unwrap();
         let text = process.obituary(status).to_string();
-        assert!(text.contains("shell ended by itself") && text.ends_with("last words"), "{text}");
+        assert!(
+            text.contains("shell ended by itself") && text.ends_with("last words"),
+            "{text}"
+        );
     }
 
     #[tokio::test]

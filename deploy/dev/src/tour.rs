@@ -84,10 +84,7 @@ pub fn calls(tokens: &TokenSet, files: &SessionFiles, ports: &Ports) -> String {
     let (user, auth) = (ports.user.public, ports.auth.public);
     let me = &tokens.user_id;
     for (comment, call) in [
-        (
-            "what there is",
-            format!("grpcurl -plaintext {user} list"),
-        ),
+        ("what there is", format!("grpcurl -plaintext {user} list")),
         (
             "is the token good, and what may its user do?",
             format!(
@@ -123,7 +120,10 @@ pub fn calls(tokens: &TokenSet, files: &SessionFiles, ports: &Ports) -> String {
         ),
         (
             "",
-            with_token("{}", &format!("{user} identity.user.v1.RoleService/ListRoles")),
+            with_token(
+                "{}",
+                &format!("{user} identity.user.v1.RoleService/ListRoles"),
+            ),
         ),
         (
             "a refusal with its reason: nobody is logged in",

@@ -12,7 +12,10 @@ use tonic::{Code, Status, metadata::MetadataMap, transport::Channel};
 use tonic_types::StatusExt;
 
 use crate::harness::{Store, World, person::reason_of, raw};
-use identity_dev::{health, service::{Link, Service}};
+use identity_dev::{
+    health,
+    service::{Link, Service},
+};
 use values::{Fault, Mutation};
 
 on_both_stores!(
@@ -59,7 +62,10 @@ impl Scene {
 
     fn method(&self, service: &str, name: &str) -> MethodDescriptor {
         let service = self.pool.get_service_by_name(service).unwrap();
-        service.methods().find(|method| method.name() == name).unwrap()
+        service
+            .methods()
+            .find(|method| method.name() == name)
+            .unwrap()
     }
 }
 
@@ -68,7 +74,10 @@ async fn no_text_in_any_field_makes_a_server_fail(store: Store) {
     let mut wrong = Vec::new();
     let mut calls = 0;
     let services: Vec<_> = scene.pool.services().collect();
-    for method in services.iter().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+    for method in services
+        .iter()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+    {
         // Logout would end the caller's session; its message has no fields.
         if method.input().fields().len() == 0 {
             continue;
@@ -82,7 +91,12 @@ async fn no_text_in_any_field_makes_a_server_fail(store: Store) {
         }
     }
     assert!(calls > 300, "only {calls} calls were generated");
-    assert!(wrong.is_empty(), "{} of {calls}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {calls}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     scene.world.dispose().await;
 }
 

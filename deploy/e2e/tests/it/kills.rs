@@ -6,7 +6,10 @@ mod journal;
 use std::{sync::Arc, time::Duration};
 
 use identity_dev::service::Service;
-use identity_proto::{auth::v1::TokenSet, user::v1::{BatchGetUsersRequest, ListUserRolesRequest}};
+use identity_proto::{
+    auth::v1::TokenSet,
+    user::v1::{BatchGetUsersRequest, ListUserRolesRequest},
+};
 use tokio::time::{sleep, timeout};
 
 use crate::harness::{
@@ -30,7 +33,10 @@ async fn nothing_acknowledged_is_lost_when_services_are_killed(store: Store) {
     let mut world = World::running(store).await;
     let actors = Actors::start(&world).await;
     for kill in 0..kills {
-        let (enough, journal) = (actors.journal.acknowledged() + WRITES_BETWEEN, &actors.journal);
+        let (enough, journal) = (
+            actors.journal.acknowledged() + WRITES_BETWEEN,
+            &actors.journal,
+        );
         timeout(RECOVERY_LIMIT, journal.reaches(enough))
             .await
             .unwrap_or_else(|_| {
@@ -44,7 +50,10 @@ async fn nothing_acknowledged_is_lost_when_services_are_killed(store: Store) {
         // A different moment of the work each time.
         sleep(Duration::from_millis(u64::try_from(kill * 7 % 40).unwrap())).await;
         world.replica(victim).kill().await;
-        sleep(Duration::from_millis(u64::try_from(kill * 31 % 150).unwrap())).await;
+        sleep(Duration::from_millis(
+            u64::try_from(kill * 31 % 150).unwrap(),
+        ))
+        .await;
         world.replica(victim).start();
     }
     world.ready().await;

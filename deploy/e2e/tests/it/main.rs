@@ -4,6 +4,10 @@
     clippy::expect_used,
     reason = "a test that cannot go on panics"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "real processes live in real time, and the environment says where they are"
+)]
 
 #[macro_use]
 mod harness;

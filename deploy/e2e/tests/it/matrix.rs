@@ -59,7 +59,10 @@ fn the_table_has_a_row_for_every_rpc_and_its_rule() {
         .iter()
         .map(|row| (row.path.to_owned(), row.rule.to_string()))
         .collect();
-    let without_row: BTreeSet<_> = contract.keys().filter(|rpc| !table.contains_key(*rpc)).collect();
+    let without_row: BTreeSet<_> = contract
+        .keys()
+        .filter(|rpc| !table.contains_key(*rpc))
+        .collect();
     assert!(without_row.is_empty(), "add a row for {without_row:?}");
     assert_eq!(table, contract);
 }
@@ -81,7 +84,12 @@ async fn every_caller_gets_what_the_contract_says(store: Store) {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} cells:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} cells:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     scene.world.dispose().await;
 }
 
@@ -214,7 +222,9 @@ async fn until_expired(world: &World, token: &str) {
 /// The rule of every RPC of our packages, as text.
 fn rules_of_the_contract() -> BTreeMap<String, String> {
     let pool = DescriptorPool::decode(DESCRIPTOR_SET).unwrap();
-    let extension = pool.get_extension_by_name("identity.access.v1.rule").unwrap();
+    let extension = pool
+        .get_extension_by_name("identity.access.v1.rule")
+        .unwrap();
     pool.services()
         .flat_map(|service| service.methods().collect::<Vec<_>>())
         .map(|method| {

@@ -41,8 +41,7 @@ async fn auth_service_ends_cleanly_under_load(store: Store) {
 
 async fn ends_cleanly(store: Store, service: Service) {
     let mut world = World::prepared(store).await;
-    world.replica(service).launch.extra =
-        vec![format!("--drain-timeout-seconds={DRAIN_SECONDS}")];
+    world.replica(service).launch.extra = vec![format!("--drain-timeout-seconds={DRAIN_SECONDS}")];
     world.start().await;
     let person = world.person("ada").await;
     let tokens = person.log_in(&world.api).await.unwrap();

@@ -13,7 +13,6 @@ const RESAMPLINGS: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: it reports and decides nothing"]
-#[expect(clippy::print_stdout, reason = "the report is the purpose")]
 async fn timing_of_refused_logins() {
     let tries = requirements::rounds("E2E_TIMING_TRIES", 500);
     let world = World::running(Store::Sqlite).await;
@@ -36,7 +35,9 @@ async fn timing_of_refused_logins() {
             // Each kind goes first as often as the others.
             for at in (0..3).map(|at| (at + turn) % 3) {
                 let begin = Instant::now();
-                let status = log_in(&world.api, identifiers[at], wrong).await.unwrap_err();
+                let status = log_in(&world.api, identifiers[at], wrong)
+                    .await
+                    .unwrap_err();
                 samples[at].push(begin.elapsed());
                 assert_eq!(status.code(), tonic::Code::Unauthenticated, "{status:?}");
             }

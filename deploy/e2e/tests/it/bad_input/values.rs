@@ -140,7 +140,8 @@ fn valid_value(field: &FieldDescriptor) -> Option<Value> {
     let value = match field.kind() {
         Kind::String => Value::String(valid_text(field.name())?),
         Kind::Message(message)
-            if message.full_name().starts_with("identity.") && !message.name().starts_with("Assurance") =>
+            if message.full_name().starts_with("identity.")
+                && !message.name().starts_with("Assurance") =>
         {
             Value::Message(valid(&message))
         }
