@@ -45,18 +45,6 @@ impl Email {
     pub fn key(&self) -> String {
         email_key(&self.0)
     }
-
-    /// The part before the last `@`.
-    #[must_use]
-    pub fn local_part(&self) -> &str {
-        self.0.rsplit_once('@').map_or("", |(local, _)| local)
-    }
-
-    /// The part after the last `@`.
-    #[must_use]
-    pub fn domain(&self) -> &str {
-        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
-    }
 }
 
 /// The form under which an address is looked up, also of text that may be none.
@@ -74,7 +62,6 @@ mod tests {
         let email = Email::parse("Ada@Example.ORG").unwrap();
         assert_eq!(email.as_str(), "Ada@Example.ORG");
         assert_eq!(email.key(), "ada@example.org");
-        assert_eq!((email.local_part(), email.domain()), ("Ada", "Example.ORG"));
     }
 
     #[test]

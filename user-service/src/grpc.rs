@@ -1,0 +1,18 @@
+//! The services on the wire: one RPC a file, each parses, acts and renders.
+
+mod context;
+mod convert;
+mod credential;
+mod fields;
+mod permission;
+mod role;
+mod status;
+mod user;
+mod user_type;
+
+pub use context::Context;
+pub use credential::Credentials;
+pub use permission::Permissions;
+pub use role::Roles;
+pub use user::Users;
+pub use user_type::UserTypes;

@@ -1,0 +1,154 @@
+//! What every RPC stands on: the store, the tokens that callers hand back, time and randomness.
+
+use std::{sync::Arc, time::Duration};
+
+use identity_guard::caller::{Caller, UserCaller, caller};
+use identity_kit::{
+    clock::{SharedClock, Timestamp},
+    consistency::ConsistencyTokens,
+    deadline,
+    entropy::SharedEntropy,
+    id::new_id,
+    idempotency::RequestLog,
+    page::PageTokens,
+    password::HashPool,
+    position::Position,
+    status::{ErrorReason, Failure},
+    violations::Violations,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{sync::watch, time::Instant};
+use tonic::Request;
+
+use crate::{
+    domain::{
+        id::UserId,
+        identifier::RequestId,
+    },
+    store::{RequestKey, Store},
+};
+
+/// The longest wait for a revision that has not been reached.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+/// What every RPC stands on.
+pub struct Context {
+    /// The database.
+    pub store: Store,
+    /// How far this process has followed its own feed.
+    pub applied: watch::Receiver<Position>,
+    /// Makes and reads `revision` and `min_revision`.
+    pub revisions: ConsistencyTokens,
+    /// Makes and reads page tokens.
+    pub pages: PageTokens,
+    /// Remembers requests that callers may repeat.
+    pub requests: Arc<RequestLog>,
+    /// Hashes passwords on threads of its own.
+    pub hasher: Arc<HashPool>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+}
+
+impl Context {
+    /// The time that is written down.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A fresh id.
+    pub(super) fn new_id(&self) -> String {
+        new_id(&*self.entropy)
+    }
+
+    /// The consistency token of a position.
+    pub(super) fn revision(&self, position: &Position) -> String {
+        self.revisions.encode(position)
+    }
+
+    /// Reads `min_revision`; the outer `None` means that it is malformed.
+    #[expect(clippy::option_option, reason = "malformed and absent are two things")]
+    pub(super) fn min_revision(&self, fields: &mut Violations, token: &str) -> Option<Option<Position>> {
+        if token.is_empty() {
+            return Some(None);
+        }
+        fields.take("min_revision", self.revisions.decode(token)).map(Some)
+    }
+
+    /// Reads `page_token`; the outer `None` means that it is malformed.
+    #[expect(clippy::option_option, reason = "malformed and absent are two things")]
+    pub(super) fn cursor<C: DeserializeOwned>(
+        &self,
+        fields: &mut Violations,
+        caller: &UserCaller,
+        query: &[u8],
+        token: &str,
+    ) -> Option<Option<C>> {
+        if token.is_empty() {
+            return Some(None);
+        }
+        fields.take("page_token", self.pages.open(&caller.user_id, query, token)).map(Some)
+    }
+
+    /// The token of the next page; empty when there is none.
+    pub(super) fn next_page_token<C: Serialize>(&self, caller: &UserCaller, query: &[u8], next: Option<&C>) -> String {
+        next.map(|cursor| self.pages.seal(&caller.user_id, query, cursor)).unwrap_or_default()
+    }
+
+    /// The key under which a request is remembered, when its caller wants that.
+    pub(super) fn request_key(
+        &self,
+        caller: &UserCaller,
+        method: &'static str,
+        request_id: Option<RequestId>,
+        question: Vec<u8>,
+    ) -> Option<RequestKey> {
+        request_id.map(|request_id| RequestKey {
+            log: Arc::clone(&self.requests),
+            caller: caller_id(caller),
+            method,
+            request_id,
+            question,
+        })
+    }
+
+    /// Waits, for a second at most and within the deadline, until a read sees everything up to a position.
+    ///
+    /// # Errors
+    /// `REVISION_NOT_REACHED`, or that the database does not answer.
+    pub(super) async fn reach(&self, wanted: Option<&Position>) -> Result<(), Failure> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        let mut applied = self.applied.clone();
+        if applied.borrow_and_update().reaches(wanted) || self.store.head().await?.reaches(wanted) {
+            return Ok(());
+        }
+        let patience = Instant::now() + MAX_WAIT;
+        let until = deadline::current().map_or(patience, |deadline| deadline.min(patience));
+        let reached = applied.wait_for(|position| position.reaches(wanted));
+        match tokio::time::timeout_at(until, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Failure::new(
+                ErrorReason::RevisionNotReached,
+                "the revision asked for has not been reached",
+            )
+            .with_retry_after(MAX_WAIT)),
+        }
+    }
+}
+
+/// The user who calls. Every rule of the public services lets only users in.
+///
+/// # Errors
+/// INTERNAL when no guard stands in front.
+pub(super) fn user_caller<T>(request: &Request<T>) -> Result<UserCaller, Failure> {
+    match caller(request) {
+        Caller::User(user) => Ok(user.clone()),
+        Caller::Anonymous | Caller::Service(_) => Err(Failure::internal()),
+    }
+}
+
+/// The id of the user who calls.
+pub(super) fn caller_id(caller: &UserCaller) -> UserId {
+    UserId::new(caller.user_id.clone())
+}

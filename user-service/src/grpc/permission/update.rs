@@ -1,0 +1,58 @@
+//! Changes parts of a permission.
+
+use identity_kit::{status::Failure, violations::Violations};
+use identity_proto::user::v1::{PermissionUpdate, UpdatePermissionRequest, UpdatePermissionResponse};
+use tonic::Request;
+
+use super::super::{
+    context::Context,
+    convert,
+    fields::{Mask, failure},
+};
+use crate::domain::{
+    etag::Etag,
+    id::PermissionId,
+    name::PermissionName,
+    permission::PermissionChange,
+    text::Description,
+};
+
+/// What can be changed.
+const PATHS: [&str; 2] = ["name", "description"];
+
+pub(super) async fn handle(
+    context: &Context,
+    request: Request<UpdatePermissionRequest>,
+) -> Result<UpdatePermissionResponse, Failure> {
+    let (id, change, etag) = parse(request.get_ref())?;
+    let done = context.store.update_permission(id, change, etag, context.now()).await?;
+    Ok(UpdatePermissionResponse {
+        permission: Some(convert::permission(done.value)),
+        revision: context.revision(&done.position),
+    })
+}
+
+fn parse(request: &UpdatePermissionRequest) -> Result<(PermissionId, PermissionChange, Option<Etag>), Failure> {
+    let mut fields = Violations::new();
+    let id = fields.take("permission_id", PermissionId::parse(&request.permission_id));
+    let etag = fields.take("etag", Etag::parse(&request.etag));
+    let absent = PermissionUpdate::default();
+    let update = request.permission.as_ref().unwrap_or_else(|| {
+        fields.add("permission", "must be set");
+        &absent
+    });
+    let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &PATHS);
+    let name = mask.text(&mut fields, ("permission", "name"), update.name.as_ref(), PermissionName::parse);
+    let description = mask.text(
+        &mut fields,
+        ("permission", "description"),
+        update.description.as_ref(),
+        Description::parse,
+    );
+    match (id, etag, name, description) {
+        (Some(id), Some(etag), Some(name), Some(description)) if fields.is_empty() => {
+            Ok((id, PermissionChange { name, description }, etag))
+        }
+        _ => Err(failure(fields)),
+    }
+}

@@ -1,0 +1,58 @@
+//! Changes parts of a role.
+
+use identity_kit::{status::Failure, violations::Violations};
+use identity_proto::user::v1::{RoleUpdate, UpdateRoleRequest, UpdateRoleResponse};
+use tonic::Request;
+
+use super::super::{
+    context::Context,
+    convert,
+    fields::{Mask, failure},
+};
+use crate::domain::{
+    etag::Etag,
+    id::RoleId,
+    name::RoleName,
+    role::RoleChange,
+    text::Description,
+};
+
+/// What can be changed.
+const PATHS: [&str; 2] = ["name", "description"];
+
+pub(super) async fn handle(
+    context: &Context,
+    request: Request<UpdateRoleRequest>,
+) -> Result<UpdateRoleResponse, Failure> {
+    let (id, change, etag) = parse(request.get_ref())?;
+    let done = context.store.update_role(id, change, etag, context.now()).await?;
+    Ok(UpdateRoleResponse {
+        role: Some(convert::role(done.value)),
+        revision: context.revision(&done.position),
+    })
+}
+
+fn parse(request: &UpdateRoleRequest) -> Result<(RoleId, RoleChange, Option<Etag>), Failure> {
+    let mut fields = Violations::new();
+    let id = fields.take("role_id", RoleId::parse(&request.role_id));
+    let etag = fields.take("etag", Etag::parse(&request.etag));
+    let absent = RoleUpdate::default();
+    let update = request.role.as_ref().unwrap_or_else(|| {
+        fields.add("role", "must be set");
+        &absent
+    });
+    let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &PATHS);
+    let name = mask.text(&mut fields, ("role", "name"), update.name.as_ref(), RoleName::parse);
+    let description = mask.text(
+        &mut fields,
+        ("role", "description"),
+        update.description.as_ref(),
+        Description::parse,
+    );
+    match (id, etag, name, description) {
+        (Some(id), Some(etag), Some(name), Some(description)) if fields.is_empty() => {
+            Ok((id, RoleChange { name, description }, etag))
+        }
+        _ => Err(failure(fields)),
+    }
+}

@@ -1,0 +1,87 @@
+//! UserService: people.
+
+use std::sync::Arc;
+
+use identity_proto::user::v1::{self as wire, user_service_server::UserService};
+use tonic::{Request, Response, Status};
+
+use super::Context;
+
+mod activate;
+mod batch_get;
+mod create;
+mod deactivate;
+mod delete;
+mod get;
+mod list;
+mod suspend;
+mod update;
+
+/// Serves profiles and statuses.
+pub struct Users(pub Arc<Context>);
+
+#[tonic::async_trait]
+impl UserService for Users {
+    async fn create_user(
+        &self,
+        request: Request<wire::CreateUserRequest>,
+    ) -> Result<Response<wire::CreateUserResponse>, Status> {
+        Ok(Response::new(create::handle(&self.0, request).await?))
+    }
+
+    async fn get_user(
+        &self,
+        request: Request<wire::GetUserRequest>,
+    ) -> Result<Response<wire::GetUserResponse>, Status> {
+        Ok(Response::new(get::handle(&self.0, request).await?))
+    }
+
+    async fn batch_get_users(
+        &self,
+        request: Request<wire::BatchGetUsersRequest>,
+    ) -> Result<Response<wire::BatchGetUsersResponse>, Status> {
+        Ok(Response::new(batch_get::handle(&self.0, request).await?))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<wire::ListUsersRequest>,
+    ) -> Result<Response<wire::ListUsersResponse>, Status> {
+        Ok(Response::new(list::handle(&self.0, request).await?))
+    }
+
+    async fn update_user(
+        &self,
+        request: Request<wire::UpdateUserRequest>,
+    ) -> Result<Response<wire::UpdateUserResponse>, Status> {
+        Ok(Response::new(update::handle(&self.0, request).await?))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<wire::DeleteUserRequest>,
+    ) -> Result<Response<wire::DeleteUserResponse>, Status> {
+        Ok(Response::new(delete::handle(&self.0, request).await?))
+    }
+
+    async fn activate_user(
+        &self,
+        request: Request<wire::ActivateUserRequest>,
+    ) -> Result<Response<wire::ActivateUserResponse>, Status> {
+        Ok(Response::new(activate::handle(&self.0, request).await?))
+    }
+
+    async fn deactivate_user(
+        &self,
+        request: Request<wire::DeactivateUserRequest>,
+    ) -> Result<Response<wire::DeactivateUserResponse>, Status> {
+        Ok(Response::new(deactivate::handle(&self.0, request).await?))
+    }
+
+    async fn suspend_user(
+        &self,
+        request: Request<wire::SuspendUserRequest>,
+    ) -> Result<Response<wire::SuspendUserResponse>, Status> {
+        Ok(Response::new(suspend::handle(&self.0, request).await?))
+    }
+}

@@ -1,0 +1,114 @@
+//! The database of user-service: queries and the one way to write. Rows become domain types here and go no further.
+
+use std::sync::Arc;
+
+use identity_kit::{
+    database::{Database, StoreError, WriteFuture, WriteTransaction},
+    idempotency::is_concurrent_repeat,
+    outbox,
+    position::Position,
+};
+
+mod access;
+mod administrators;
+mod credential;
+mod entity;
+mod error;
+mod event;
+mod grants;
+pub mod migration;
+mod permission;
+mod request;
+mod rights;
+mod role;
+mod seed;
+mod standing;
+mod user;
+mod user_list;
+mod user_type;
+
+pub use access::{CredentialKey, FullUser};
+pub use error::Error;
+pub use event::kinds;
+pub use request::RequestKey;
+pub use rights::{RightsCache, RightsFollower};
+
+use rights::Touched;
+
+/// What a write did, and a position of the feed that has it.
+#[derive(Clone, Debug)]
+pub struct Done<T> {
+    /// The result.
+    pub value: T,
+    /// Every read at or after this position sees it.
+    pub position: Position,
+}
+
+/// Reads and writes the database.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+    rights: Arc<RightsCache>,
+}
+
+impl Store {
+    /// A store over a connected database with its cache of rights.
+    #[must_use]
+    pub const fn new(database: Database, rights: Arc<RightsCache>) -> Self {
+        Self { database, rights }
+    }
+
+    /// The database.
+    #[must_use]
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Where the feed of changes stands now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn head(&self) -> Result<Position, Error> {
+        let (_, cursor) = outbox::head(self.database.reader()).await?;
+        Ok(cursor.position)
+    }
+
+    /// Runs a write and drops what it makes stale before anybody is answered.
+    ///
+    /// `work` may run more than once: it takes its command by reference.
+    async fn write<C, T, F>(&self, touched: Touched, command: C, work: F) -> Result<Done<T>, Error>
+    where
+        C: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'a> Fn(&'a WriteTransaction, &'a C) -> WriteFuture<'a, T, Error> + Copy + Send + Sync + 'static,
+    {
+        let command = Arc::new(command);
+        let once = || {
+            let command = Arc::clone(&command);
+            self.database.write(move |transaction| {
+                let command = Arc::clone(&command);
+                Box::pin(async move { work(transaction, &command).await })
+            })
+        };
+        let mut written = once().await;
+        if let Err(Error::Failed(error)) = &written
+            && is_concurrent_repeat(error)
+        {
+            // The same request won the race: now its outcome is there to be answered.
+            written = once().await;
+        }
+        // Also after an error: a commit of unknown outcome may have happened.
+        self.rights.forget(&touched);
+        let written = written?;
+        let position = match written.position {
+            Some(position) => position,
+            None => self.head().await?,
+        };
+        Ok(Done { value: written.value, position })
+    }
+}
+
+/// What is wrong with a row that no write of ours can have made.
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Corrupt(what.to_owned())
+}

@@ -1,0 +1,285 @@
+//! Who may do what, read whole in one statement: the database aggregates, and one snapshot holds the position too.
+
+use identity_kit::{database::StoreError, position::Position};
+use sea_orm::{FromQueryResult, Statement, Value};
+
+use super::{Error, Store, corrupt, credential::version, entity::user};
+use crate::domain::{
+    access::AccessSnapshot,
+    credential::{Credential, PasswordHash, forbidden_passwords},
+    id::{PermissionId, RoleId, UserId},
+    identifier::LoginKey,
+    name::{PermissionName, RoleName},
+    user::{User, UserStatus},
+};
+
+/// Names of everything that the user `u` holds, joined by commas, which no name contains.
+macro_rules! effective {
+    () => {
+        "(SELECT string_agg(held.name, ',') FROM (
+            SELECT p.name FROM permissions p WHERE EXISTS (
+                SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+                WHERE ur.user_id = u.id AND r.built_in)
+            UNION
+            SELECT p.name FROM user_roles ur
+                JOIN role_permissions rp ON rp.role_id = ur.role_id
+                JOIN permissions p ON p.id = rp.permission_id
+                WHERE ur.user_id = u.id
+            UNION
+            SELECT p.name FROM user_permissions up
+                JOIN permissions p ON p.id = up.permission_id
+                WHERE up.user_id = u.id
+        ) held)"
+    };
+}
+
+/// `id name` of each role of the user `u`, joined by commas.
+macro_rules! roles {
+    () => {
+        "(SELECT string_agg(r.id || ' ' || r.name, ',') FROM user_roles ur
+            JOIN roles r ON r.id = ur.role_id WHERE ur.user_id = u.id)"
+    };
+}
+
+/// `id name` of each direct permission of the user `u`, joined by commas.
+macro_rules! direct {
+    () => {
+        "(SELECT string_agg(p.id || ' ' || p.name, ',') FROM user_permissions up
+            JOIN permissions p ON p.id = up.permission_id WHERE up.user_id = u.id)"
+    };
+}
+
+/// A profile alone.
+const BASIC: &str = "SELECT u.*, NULL AS roles, NULL AS permissions, h.epoch, h.revision
+    FROM users u CROSS JOIN feed_head h WHERE u.id = $1";
+
+/// A profile with roles and permissions.
+const FULL: &str = concat!(
+    "SELECT u.*, ", roles!(), " AS roles, ", effective!(), " AS permissions, h.epoch, h.revision
+    FROM users u CROSS JOIN feed_head h WHERE u.id = $1"
+);
+
+const SNAPSHOT: &str = concat!(
+    "SELECT u.id, u.status, ", roles!(), " AS roles, ", direct!(), " AS direct, ", effective!(), " AS permissions,
+    h.epoch, h.revision
+    FROM users u CROSS JOIN feed_head h WHERE u.id = $1"
+);
+
+const RIGHTS: &str = concat!("SELECT u.status, ", effective!(), " AS permissions FROM users u WHERE u.id = $1");
+
+/// What a login needs, of the user whom the column says.
+macro_rules! credential {
+    ($column:literal) => {
+        concat!(
+            "SELECT u.id, u.status, ", roles!(), " AS roles, ", direct!(), " AS direct,
+            ", effective!(), " AS permissions, h.epoch, h.revision,
+            u.username, u.email, u.first_name, u.last_name,
+            c.password_hash, c.change_required, c.version AS credential_version
+            FROM users u JOIN credentials c ON c.user_id = u.id CROSS JOIN feed_head h WHERE u.", $column, " = $1"
+        )
+    };
+}
+
+const CREDENTIAL_BY_ID: &str = credential!("id");
+const CREDENTIAL_BY_USERNAME: &str = credential!("username_key");
+const CREDENTIAL_BY_EMAIL: &str = credential!("email_key");
+
+/// A user with what the user holds.
+#[derive(Clone, Debug)]
+pub struct FullUser {
+    /// The profile.
+    pub user: User,
+    /// The user's roles, sorted; empty when not asked for.
+    pub roles: Vec<RoleName>,
+    /// Everything the user holds, sorted; empty when not asked for.
+    pub permissions: Vec<PermissionName>,
+    /// Where the feed stood when this was read.
+    pub position: Position,
+}
+
+/// What the guard must know about a user.
+#[derive(Clone, Debug)]
+pub(super) struct Holdings {
+    pub(super) status: UserStatus,
+    pub(super) permissions: Vec<PermissionName>,
+}
+
+/// Whom a credential is looked up by.
+#[derive(Clone, Debug)]
+pub enum CredentialKey {
+    /// What was typed to log in.
+    Login(LoginKey),
+    /// The id.
+    User(UserId),
+}
+
+impl Store {
+    /// One user; with `full`, also roles and permissions.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find_full_user(&self, id: &UserId, full: bool) -> Result<Option<FullUser>, Error> {
+        let sql = if full { FULL } else { BASIC };
+        let row = FullRow::find_by_statement(self.statement(sql, id.as_str())).one(self.database.reader()).await?;
+        Ok(row.map(FullUser::try_from).transpose()?)
+    }
+
+    /// A user's status and rights.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find_access(&self, id: &UserId) -> Result<Option<AccessSnapshot>, Error> {
+        let statement = self.statement(SNAPSHOT, id.as_str());
+        let row = AccessRow::find_by_statement(statement).one(self.database.reader()).await?;
+        Ok(row.map(AccessSnapshot::try_from).transpose()?)
+    }
+
+    /// Everything that a login needs.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find_credential(&self, key: &CredentialKey) -> Result<Option<Credential>, Error> {
+        let statement = match key {
+            CredentialKey::User(id) => self.statement(CREDENTIAL_BY_ID, id.as_str()),
+            CredentialKey::Login(LoginKey::Username(key)) => self.statement(CREDENTIAL_BY_USERNAME, key),
+            CredentialKey::Login(LoginKey::Email(key)) => self.statement(CREDENTIAL_BY_EMAIL, key),
+        };
+        let row = CredentialRow::find_by_statement(statement).one(self.database.reader()).await?;
+        Ok(row.map(Credential::try_from).transpose()?)
+    }
+
+    /// What the guard must know about a user.
+    pub(super) async fn find_holdings(&self, id: &UserId) -> Result<Option<Holdings>, Error> {
+        let statement = self.statement(RIGHTS, id.as_str());
+        let row = RightsRow::find_by_statement(statement).one(self.database.reader()).await?;
+        Ok(row
+            .map(|row| {
+                Ok::<_, StoreError>(Holdings { status: status(&row.status)?, permissions: names(row.permissions) })
+            })
+            .transpose()?)
+    }
+
+    fn statement(&self, sql: &str, key: &str) -> Statement {
+        Statement::from_sql_and_values(self.database.backend(), sql, [Value::from(key)])
+    }
+}
+
+#[derive(FromQueryResult)]
+struct FullRow {
+    #[sea_orm(nested)]
+    user: user::Model,
+    roles: Option<String>,
+    permissions: Option<String>,
+    epoch: String,
+    revision: i64,
+}
+
+#[derive(FromQueryResult)]
+struct AccessRow {
+    id: String,
+    status: String,
+    roles: Option<String>,
+    direct: Option<String>,
+    permissions: Option<String>,
+    epoch: String,
+    revision: i64,
+}
+
+#[derive(FromQueryResult)]
+struct CredentialRow {
+    #[sea_orm(nested)]
+    access: AccessRow,
+    username: String,
+    email: String,
+    first_name: String,
+    last_name: String,
+    password_hash: Option<String>,
+    change_required: bool,
+    credential_version: i64,
+}
+
+#[derive(FromQueryResult)]
+struct RightsRow {
+    status: String,
+    permissions: Option<String>,
+}
+
+impl TryFrom<FullRow> for FullUser {
+    type Error = StoreError;
+
+    fn try_from(row: FullRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            user: row.user.try_into()?,
+            roles: grants(row.roles)?.into_iter().map(|(_, name)| RoleName::stored(name)).collect(),
+            permissions: names(row.permissions),
+            position: position(row.epoch, row.revision)?,
+        })
+    }
+}
+
+impl TryFrom<AccessRow> for AccessSnapshot {
+    type Error = StoreError;
+
+    fn try_from(row: AccessRow) -> Result<Self, StoreError> {
+        let roles = grants(row.roles)?;
+        let direct = grants(row.direct)?;
+        Ok(Self {
+            user_id: UserId::stored(row.id),
+            status: status(&row.status)?,
+            roles: roles.into_iter().map(|(id, name)| (RoleId::stored(id), RoleName::stored(name))).collect(),
+            direct: direct
+                .into_iter()
+                .map(|(id, name)| (PermissionId::stored(id), PermissionName::stored(name)))
+                .collect(),
+            effective: names(row.permissions),
+            position: position(row.epoch, row.revision)?,
+        })
+    }
+}
+
+impl TryFrom<CredentialRow> for Credential {
+    type Error = StoreError;
+
+    fn try_from(row: CredentialRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            hash: row.password_hash.map(PasswordHash::stored),
+            change_required: row.change_required,
+            version: version(row.credential_version)?,
+            access: row.access.try_into()?,
+            forbidden: forbidden_passwords(&row.username, &row.email, &row.first_name, &row.last_name),
+        })
+    }
+}
+
+/// The parts of `id name,id name`, sorted by name.
+fn grants(joined: Option<String>) -> Result<Vec<(String, String)>, StoreError> {
+    let mut grants = Vec::new();
+    for grant in joined.as_deref().unwrap_or_default().split_terminator(',') {
+        let (id, name) = grant.split_once(' ').ok_or_else(|| corrupt("a grant has no name"))?;
+        grants.push((id.to_owned(), name.to_owned()));
+    }
+    grants.sort_unstable_by(|left, right| left.1.cmp(&right.1));
+    Ok(grants)
+}
+
+/// The parts of `name,name`, sorted.
+fn names(joined: Option<String>) -> Vec<PermissionName> {
+    let mut names: Vec<_> = joined
+        .as_deref()
+        .unwrap_or_default()
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(|name| PermissionName::stored(name.to_owned()))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn status(name: &str) -> Result<UserStatus, StoreError> {
+    UserStatus::from_stored(name).ok_or_else(|| corrupt("a user has an unknown status"))
+}
+
+fn position(epoch: String, revision: i64) -> Result<Position, StoreError> {
+    let revision = u64::try_from(revision).map_err(|_| corrupt("the feed has a negative revision"))?;
+    Ok(Position::new(epoch, revision))
+}

@@ -1,0 +1,20 @@
+//! Who holds which permission directly.
+
+use sea_orm::entity::prelude::*;
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "user_permissions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub permission_id: String,
+    pub created_at: i64,
+    #[sea_orm(belongs_to, from = "user_id", to = "id")]
+    pub user: BelongsTo<super::user::Entity>,
+    #[sea_orm(belongs_to, from = "permission_id", to = "id")]
+    pub permission: BelongsTo<super::permission::Entity>,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,367 @@
+//! Giving and taking: roles and permissions of users, permissions of roles. Nobody gives what they do not hold.
+
+use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, RelationTrait, Statement, TryInsertResult, Value,
+};
+
+use super::{
+    Done, Error, Store, administrators,
+    entity::{permission, role, role_permission, user_permission, user_role},
+    event::{self, kinds},
+    rights::Touched,
+    role as roles, user,
+};
+use crate::domain::{
+    id::{PermissionId, RoleId, UserId},
+    name::PermissionName,
+    page::{NameCursor, Page},
+    refusal::Refusal,
+    role::Role,
+};
+
+impl Store {
+    /// Gives roles to a user and answers how many the user did not have.
+    ///
+    /// # Errors
+    /// `UserNotFound`, `RoleNotFound`, `GrantExceedsCaller`.
+    pub async fn assign_roles(
+        &self,
+        caller: UserId,
+        user_id: UserId,
+        role_ids: Vec<RoleId>,
+        now: Timestamp,
+    ) -> Result<Done<u64>, Error> {
+        let touched = Touched::User(user_id.clone());
+        self.write(touched, (caller, user_id, role_ids), move |transaction, (caller, user_id, role_ids)| {
+            Box::pin(async move {
+                // Roles before the user, as every transaction that locks both does.
+                let found = lock_roles(transaction, role_ids).await?;
+                user::lock(transaction, user_id).await?;
+                if let Some(missing) = role_ids.iter().find(|id| !found.iter().any(|row| row.id == id.as_str())) {
+                    return Err(Refusal::RoleNotFound(missing.clone()).into());
+                }
+                refuse_more_than_held(transaction, caller, &found).await?;
+                let rows = role_ids.iter().map(|role_id| user_role::ActiveModel {
+                    user_id: Set(user_id.as_str().to_owned()),
+                    role_id: Set(role_id.as_str().to_owned()),
+                    created_at: Set(now.as_micros()),
+                });
+                let given = inserted(
+                    user_role::Entity::insert_many(rows)
+                        .on_conflict_do_nothing()
+                        .exec_without_returning(transaction)
+                        .await?,
+                );
+                if given > 0 {
+                    event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                }
+                Ok(given)
+            })
+        })
+        .await
+    }
+
+    /// Takes roles from a user and answers how many the user had.
+    ///
+    /// # Errors
+    /// `UserNotFound`, `LastAdministrator`.
+    pub async fn unassign_roles(&self, user_id: UserId, role_ids: Vec<RoleId>) -> Result<Done<u64>, Error> {
+        let touched = Touched::User(user_id.clone());
+        self.write(touched, (user_id, role_ids), |transaction, (user_id, role_ids)| {
+            Box::pin(async move {
+                let admin = administrators::lock(transaction).await?;
+                let user = user::lock(transaction, user_id).await?;
+                if role_ids.contains(&admin) {
+                    administrators::spare_the_last(transaction, &admin, &user).await?;
+                }
+                let taken = user_role::Entity::delete_many()
+                    .filter(user_role::Column::UserId.eq(user_id.as_str()))
+                    .filter(user_role::Column::RoleId.is_in(role_ids.iter().map(RoleId::as_str)))
+                    .exec(transaction)
+                    .await?
+                    .rows_affected;
+                if taken > 0 {
+                    event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                }
+                Ok(taken)
+            })
+        })
+        .await
+    }
+
+    /// Gives permissions to a user directly and answers how many the user did not have so.
+    ///
+    /// # Errors
+    /// `UserNotFound`, `PermissionNotFound`, `GrantExceedsCaller`.
+    pub async fn grant_user_permissions(
+        &self,
+        caller: UserId,
+        user_id: UserId,
+        ids: Vec<PermissionId>,
+        now: Timestamp,
+    ) -> Result<Done<u64>, Error> {
+        let touched = Touched::User(user_id.clone());
+        self.write(touched, (caller, user_id, ids), move |transaction, (caller, user_id, ids)| {
+            Box::pin(async move {
+                user::lock(transaction, user_id).await?;
+                let wanted = permissions_to_give(transaction, ids).await?;
+                refuse_unless_held(transaction, caller, &wanted).await?;
+                let rows = ids.iter().map(|id| user_permission::ActiveModel {
+                    user_id: Set(user_id.as_str().to_owned()),
+                    permission_id: Set(id.as_str().to_owned()),
+                    created_at: Set(now.as_micros()),
+                });
+                let given = inserted(
+                    user_permission::Entity::insert_many(rows)
+                        .on_conflict_do_nothing()
+                        .exec_without_returning(transaction)
+                        .await?,
+                );
+                if given > 0 {
+                    event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                }
+                Ok(given)
+            })
+        })
+        .await
+    }
+
+    /// Takes direct permissions from a user and answers how many the user had so.
+    ///
+    /// # Errors
+    /// `UserNotFound`.
+    pub async fn revoke_user_permissions(&self, user_id: UserId, ids: Vec<PermissionId>) -> Result<Done<u64>, Error> {
+        let touched = Touched::User(user_id.clone());
+        self.write(touched, (user_id, ids), |transaction, (user_id, ids)| {
+            Box::pin(async move {
+                user::lock(transaction, user_id).await?;
+                let taken = user_permission::Entity::delete_many()
+                    .filter(user_permission::Column::UserId.eq(user_id.as_str()))
+                    .filter(user_permission::Column::PermissionId.is_in(ids.iter().map(PermissionId::as_str)))
+                    .exec(transaction)
+                    .await?
+                    .rows_affected;
+                if taken > 0 {
+                    event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                }
+                Ok(taken)
+            })
+        })
+        .await
+    }
+
+    /// Adds permissions to a role and answers how many it did not have.
+    ///
+    /// # Errors
+    /// `RoleNotFound`, `PermissionNotFound`, `BuiltIn`, `GrantExceedsCaller`.
+    pub async fn grant_role_permissions(
+        &self,
+        caller: UserId,
+        role_id: RoleId,
+        ids: Vec<PermissionId>,
+        now: Timestamp,
+    ) -> Result<Done<u64>, Error> {
+        self.write(Touched::Everybody, (caller, role_id, ids), move |transaction, (caller, role_id, ids)| {
+            Box::pin(async move {
+                lock_changeable(transaction, role_id).await?;
+                let wanted = permissions_to_give(transaction, ids).await?;
+                refuse_unless_held(transaction, caller, &wanted).await?;
+                let given = add_to_role(transaction, role_id, ids, now).await?;
+                if given > 0 {
+                    event::role(transaction, kinds::ROLE_CHANGED, role_id);
+                }
+                Ok(given)
+            })
+        })
+        .await
+    }
+
+    /// Takes permissions from a role and answers how many it had.
+    ///
+    /// # Errors
+    /// `RoleNotFound`, `BuiltIn`.
+    pub async fn revoke_role_permissions(&self, role_id: RoleId, ids: Vec<PermissionId>) -> Result<Done<u64>, Error> {
+        self.write(Touched::Everybody, (role_id, ids), |transaction, (role_id, ids)| {
+            Box::pin(async move {
+                lock_changeable(transaction, role_id).await?;
+                let taken = role_permission::Entity::delete_many()
+                    .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
+                    .filter(role_permission::Column::PermissionId.is_in(ids.iter().map(PermissionId::as_str)))
+                    .exec(transaction)
+                    .await?
+                    .rows_affected;
+                if taken > 0 {
+                    event::role(transaction, kinds::ROLE_CHANGED, role_id);
+                }
+                Ok(taken)
+            })
+        })
+        .await
+    }
+
+    /// A page of at most `size` roles of a user, by name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_user_roles(
+        &self,
+        user_id: &UserId,
+        after: Option<&NameCursor>,
+        size: u64,
+    ) -> Result<Page<Role, NameCursor>, Error> {
+        let mut query = role::Entity::find()
+            .join(JoinType::InnerJoin, user_role::Relation::Role.def().rev())
+            .filter(user_role::Column::UserId.eq(user_id.as_str()))
+            .order_by_asc(role::Column::Name)
+            .limit(size + 1);
+        if let Some(cursor) = after {
+            query = query.filter(role::Column::Name.gt(cursor.name.as_str()));
+        }
+        let rows = query.all(self.database.reader()).await?;
+        let items = rows.into_iter().map(Role::from).collect();
+        Ok(Page::cut(items, size, |role: &Role| NameCursor { name: role.name.as_str().to_owned() }))
+    }
+}
+
+/// Adds permissions that were checked, and answers how many the role did not have.
+pub(super) async fn add_to_role(
+    transaction: &WriteTransaction,
+    role_id: &RoleId,
+    ids: &[PermissionId],
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let rows = ids.iter().map(|id| role_permission::ActiveModel {
+        role_id: Set(role_id.as_str().to_owned()),
+        permission_id: Set(id.as_str().to_owned()),
+        created_at: Set(now.as_micros()),
+    });
+    let result = role_permission::Entity::insert_many(rows)
+        .on_conflict_do_nothing()
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(inserted(result))
+}
+
+fn inserted(result: TryInsertResult<u64>) -> u64 {
+    match result {
+        TryInsertResult::Inserted(rows) => rows,
+        TryInsertResult::Empty | TryInsertResult::Conflicted => 0,
+    }
+}
+
+async fn lock_changeable(transaction: &WriteTransaction, id: &RoleId) -> Result<(), Error> {
+    if roles::lock(transaction, id).await?.built_in {
+        return Err(Refusal::BuiltIn.into());
+    }
+    Ok(())
+}
+
+/// The roles that exist, which stay until the transaction ends; always locked in one order.
+async fn lock_roles(transaction: &WriteTransaction, ids: &[RoleId]) -> Result<Vec<role::Model>, Error> {
+    Ok(role::Entity::find()
+        .filter(role::Column::Id.is_in(ids.iter().map(RoleId::as_str)))
+        .order_by_asc(role::Column::Id)
+        .lock_shared()
+        .all(transaction)
+        .await?)
+}
+
+/// The names of permissions that are to be given, which stay until the transaction ends.
+async fn permissions_to_give(
+    transaction: &WriteTransaction,
+    ids: &[PermissionId],
+) -> Result<Vec<PermissionName>, Error> {
+    let rows = permission::Entity::find()
+        .filter(permission::Column::Id.is_in(ids.iter().map(PermissionId::as_str)))
+        .order_by_asc(permission::Column::Id)
+        .lock_shared()
+        .all(transaction)
+        .await?;
+    if let Some(missing) = ids.iter().find(|id| !rows.iter().any(|row| row.id == id.as_str())) {
+        return Err(Refusal::PermissionNotFound(missing.clone()).into());
+    }
+    Ok(rows.into_iter().map(|row| PermissionName::stored(row.name)).collect())
+}
+
+/// What an active caller holds, read inside the transaction that gives it on.
+struct Held {
+    administrator: bool,
+    permissions: Vec<String>,
+}
+
+#[derive(FromQueryResult)]
+struct HeldRow {
+    administrator: bool,
+    name: Option<String>,
+}
+
+async fn held(transaction: &WriteTransaction, caller: &UserId) -> Result<Held, Error> {
+    const SQL: &str = "SELECT true AS administrator, NULL AS name FROM user_roles ur
+            JOIN roles r ON r.id = ur.role_id JOIN users u ON u.id = ur.user_id
+            WHERE u.id = $1 AND u.status = 'active' AND r.built_in
+        UNION ALL
+        SELECT false, p.name FROM user_roles ur JOIN users u ON u.id = ur.user_id
+            JOIN role_permissions rp ON rp.role_id = ur.role_id JOIN permissions p ON p.id = rp.permission_id
+            WHERE u.id = $1 AND u.status = 'active'
+        UNION ALL
+        SELECT false, p.name FROM user_permissions up JOIN users u ON u.id = up.user_id
+            JOIN permissions p ON p.id = up.permission_id
+            WHERE u.id = $1 AND u.status = 'active'";
+    let statement = Statement::from_sql_and_values(
+        transaction.get_database_backend(),
+        SQL,
+        [Value::from(caller.as_str())],
+    );
+    let rows = HeldRow::find_by_statement(statement).all(transaction).await?;
+    Ok(Held {
+        administrator: rows.iter().any(|row| row.administrator),
+        permissions: rows.into_iter().filter_map(|row| row.name).collect(),
+    })
+}
+
+async fn refuse_unless_held(
+    transaction: &WriteTransaction,
+    caller: &UserId,
+    wanted: &[PermissionName],
+) -> Result<(), Error> {
+    let held = held(transaction, caller).await?;
+    let lacking = wanted
+        .iter()
+        .filter(|wanted| !held.permissions.iter().any(|name| name == wanted.as_str()))
+        .min();
+    match lacking {
+        Some(lacking) if !held.administrator => Err(Refusal::GrantExceedsCaller(Some(lacking.clone())).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses when the roles give more than the caller holds. The role admin also gives every permission to come, so
+/// only somebody who has it may give it.
+async fn refuse_more_than_held(
+    transaction: &WriteTransaction,
+    caller: &UserId,
+    roles: &[role::Model],
+) -> Result<(), Error> {
+    let everything = roles.iter().any(|role| role.built_in);
+    let mut query = permission::Entity::find();
+    if !everything {
+        let ids: Vec<_> = roles.iter().map(|role| role.id.as_str()).collect();
+        query = query
+            .join(JoinType::InnerJoin, role_permission::Relation::Permission.def().rev())
+            .filter(role_permission::Column::RoleId.is_in(ids))
+            .distinct();
+    }
+    let wanted: Vec<_> = query
+        .all(transaction)
+        .await?
+        .into_iter()
+        .map(|row| PermissionName::stored(row.name))
+        .collect();
+    refuse_unless_held(transaction, caller, &wanted).await?;
+    if everything && !held(transaction, caller).await?.administrator {
+        return Err(Refusal::GrantExceedsCaller(None).into());
+    }
+    Ok(())
+}

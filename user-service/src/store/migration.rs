@@ -1,0 +1,48 @@
+//! The schema, one file a step.
+
+use sea_orm_migration::{DbErr, MigrationTrait, MigratorTrait, SchemaManager, sea_orm::{ConnectionTrait, DbBackend}};
+
+mod m0001_user_types;
+mod m0002_users;
+mod m0003_credentials;
+mod m0004_roles;
+mod m0005_permissions;
+mod m0006_grants;
+mod m0007_feed;
+mod m0008_request_log;
+
+/// Every step, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_user_types::Migration),
+            Box::new(m0002_users::Migration),
+            Box::new(m0003_credentials::Migration),
+            Box::new(m0004_roles::Migration),
+            Box::new(m0005_permissions::Migration),
+            Box::new(m0006_grants::Migration),
+            Box::new(m0007_feed::Migration),
+            Box::new(m0008_request_log::Migration),
+        ]
+    }
+}
+
+/// Runs statements that both engines understand.
+///
+/// `{key}` stands for the type of text that is compared and ordered byte by byte, so that both engines list alike.
+async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    let connection = manager.get_connection();
+    let key = match connection.get_database_backend() {
+        DbBackend::Postgres => "text COLLATE \"C\"",
+        _ => "text",
+    };
+    for statement in statements {
+        connection
+            .execute_unprepared(&statement.replace("{key}", key))
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! The feed of changes.
+
+use identity_kit::outbox;
+use sea_orm_migration::{
+    DbErr, MigrationTrait, SchemaManager, async_trait, sea_orm::DeriveMigrationName,
+};
+
+#[derive(DeriveMigrationName)]
+pub(super) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        outbox::create_tables(manager).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}

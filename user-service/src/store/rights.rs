@@ -1,0 +1,179 @@
+//! The cache of rights: what the guard asks before every call, kept until a change touches it.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use identity_guard::rights::Rights;
+use identity_kit::{
+    clock::SharedClock,
+    database::StoreError,
+    outbox::{StoredEvent, TailHandler},
+    position::Position,
+};
+
+use super::{Error, Store, event::kinds};
+use crate::domain::{
+    id::UserId,
+    name::PermissionName,
+    user::UserStatus,
+};
+
+/// How many users are remembered; beyond it everything is read anew, which bounds memory without a clock per entry.
+const MAX_USERS: usize = 50_000;
+
+/// Whose rights a write may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Touched {
+    /// Nobody's.
+    Nothing,
+    /// One user's.
+    User(UserId),
+    /// Anybody's: a role or a permission changed.
+    Everybody,
+}
+
+/// Rights by user, dropped by the writes of this process at once and by those of others through the feed.
+pub struct RightsCache {
+    kept: RwLock<Kept>,
+    clock: SharedClock,
+    max_staleness: Duration,
+    /// When the feed was last known to be complete, in microseconds of `Clock::elapsed`, plus one; zero means never.
+    fresh_at: AtomicU64,
+}
+
+#[derive(Default)]
+struct Kept {
+    by_user: HashMap<String, Arc<Rights>>,
+    /// Grows with everything that is dropped: a read that began before must not be kept after.
+    drops: u64,
+}
+
+impl RightsCache {
+    /// An empty cache that is bypassed while the feed has not been complete for `max_staleness`.
+    #[must_use]
+    pub fn new(clock: SharedClock, max_staleness: Duration) -> Self {
+        Self {
+            kept: RwLock::default(),
+            clock,
+            max_staleness,
+            fresh_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the feed has been complete recently enough.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        match self.fresh_at.load(Ordering::Acquire) {
+            0 => false,
+            at => {
+                let age = self.clock.elapsed().saturating_sub(Duration::from_micros(at - 1));
+                age <= self.max_staleness
+            }
+        }
+    }
+
+    /// The kept rights and the mark to keep new ones with.
+    fn look(&self, user_id: &str) -> (Option<Arc<Rights>>, u64) {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
+        (kept.by_user.get(user_id).cloned(), kept.drops)
+    }
+
+    fn keep(&self, user_id: &str, rights: &Arc<Rights>, mark: u64) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        if kept.drops != mark {
+            return;
+        }
+        if kept.by_user.len() >= MAX_USERS {
+            kept.by_user.clear();
+        }
+        kept.by_user.insert(user_id.to_owned(), Arc::clone(rights));
+    }
+
+    pub(super) fn forget(&self, touched: &Touched) {
+        if *touched == Touched::Nothing {
+            return;
+        }
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.drops += 1;
+        match touched {
+            Touched::User(id) => {
+                kept.by_user.remove(id.as_str());
+            }
+            Touched::Nothing | Touched::Everybody => kept.by_user.clear(),
+        }
+    }
+}
+
+impl Store {
+    /// What a user may do now; an unknown user is not active.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rights(&self, user_id: &str) -> Result<Arc<Rights>, Error> {
+        // The mark is taken before the read: what changes meanwhile is not kept.
+        let (kept, mark) = self.rights.look(user_id);
+        let fresh = self.rights.is_fresh();
+        if let (true, Some(rights)) = (fresh, kept) {
+            return Ok(rights);
+        }
+        let Ok(id) = UserId::parse(user_id) else {
+            return Ok(Arc::default());
+        };
+        let Some(holdings) = self.find_holdings(&id).await? else {
+            // Not kept: anybody can make up ids.
+            return Ok(Arc::default());
+        };
+        let rights = Arc::new(Rights {
+            active: holdings.status == UserStatus::Active,
+            permissions: holdings.permissions.into_iter().map(PermissionName::into_string).collect(),
+        });
+        if fresh {
+            self.rights.keep(user_id, &rights, mark);
+        }
+        Ok(rights)
+    }
+}
+
+/// Follows the own feed, so that changes by other processes drop what they touch.
+pub struct RightsFollower(pub Arc<RightsCache>);
+
+#[identity_kit::async_trait]
+impl TailHandler for RightsFollower {
+    async fn apply(&self, events: &[StoredEvent]) -> Result<(), StoreError> {
+        for event in events {
+            self.0.forget(&touched(event));
+        }
+        Ok(())
+    }
+
+    fn fresh(&self, _position: &Position, at: Duration) {
+        let micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX - 1);
+        self.0.fresh_at.fetch_max(micros + 1, Ordering::AcqRel);
+    }
+
+    async fn reset(&self) -> Result<(), StoreError> {
+        self.0.forget(&Touched::Everybody);
+        Ok(())
+    }
+}
+
+fn touched(event: &StoredEvent) -> Touched {
+    match event.kind.as_str() {
+        kinds::USER_CREATED | kinds::USER_UPDATED | kinds::PASSWORD_CHANGED | kinds::USER_TYPE_CHANGED => {
+            Touched::Nothing
+        }
+        kinds::USER_STATUS_CHANGED | kinds::USER_DELETED | kinds::USER_RIGHTS_CHANGED => event
+            .payload
+            .get("user_id")
+            .and_then(|id| id.as_str())
+            .map_or(Touched::Everybody, |id| Touched::User(UserId::stored(id.to_owned()))),
+        // Roles and permissions, and whatever a newer version may tell.
+        _ => Touched::Everybody,
+    }
+}

@@ -1,0 +1,236 @@
+//! Roles: create, read, change and delete.
+
+use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+
+use super::{
+    Done, Error, RequestKey, Store,
+    entity::{permission, role, role_permission},
+    error::taken,
+    event::{self, kinds},
+    request,
+    rights::Touched,
+};
+use crate::domain::{
+    etag::Etag,
+    id::RoleId,
+    name::{PermissionName, RoleName},
+    page::{NameCursor, Page},
+    role::{NewRole, Role, RoleChange},
+    refusal::Refusal,
+    text::Description,
+};
+
+impl Store {
+    /// Creates a role, once for each request.
+    ///
+    /// # Errors
+    /// `NameTaken`, `RequestIdReused`.
+    pub async fn insert_role(
+        &self,
+        new: NewRole,
+        request: Option<RequestKey>,
+        now: Timestamp,
+    ) -> Result<Done<Role>, Error> {
+        self.write(Touched::Nothing, (new, request), move |transaction, (new, request)| {
+            Box::pin(async move {
+                if let Some(id) = request::claim(transaction, request.as_ref(), new.id.as_str(), now).await? {
+                    return get(transaction, &RoleId::stored(id)).await;
+                }
+                insert(transaction, new, false, now).await
+            })
+        })
+        .await
+    }
+
+    /// One role.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find_role(&self, id: &RoleId) -> Result<Option<Role>, Error> {
+        let row = role::Entity::find_by_id(id.as_str()).one(self.database.reader()).await?;
+        Ok(row.map(Role::from))
+    }
+
+    /// The names of a role's permissions, sorted; the role admin has all there are.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_role_permission_names(&self, role: &Role) -> Result<Vec<PermissionName>, Error> {
+        let mut query = permission::Entity::find()
+            .select_only()
+            .column(permission::Column::Name)
+            .order_by_asc(permission::Column::Name);
+        if !role.built_in {
+            let granted = role_permission::Entity::find()
+                .select_only()
+                .column(role_permission::Column::PermissionId)
+                .filter(role_permission::Column::RoleId.eq(role.id.as_str()));
+            query = query.filter(permission::Column::Id.in_subquery(granted.into_query()));
+        }
+        let names: Vec<String> = query.into_tuple().all(self.database.reader()).await?;
+        Ok(names.into_iter().map(PermissionName::stored).collect())
+    }
+
+    /// A page of at most `size` by name; with `name`, only the one of that name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_roles(
+        &self,
+        name: Option<&RoleName>,
+        after: Option<&NameCursor>,
+        size: u64,
+    ) -> Result<Page<Role, NameCursor>, Error> {
+        let mut query = role::Entity::find()
+            .order_by_asc(role::Column::Name)
+            .limit(size + 1);
+        if let Some(name) = name {
+            query = query.filter(role::Column::Name.eq(name.as_str()));
+        }
+        if let Some(cursor) = after {
+            query = query.filter(role::Column::Name.gt(cursor.name.as_str()));
+        }
+        let rows = query.all(self.database.reader()).await?;
+        let items = rows.into_iter().map(Role::from).collect();
+        Ok(Page::cut(items, size, |item: &Role| NameCursor { name: item.name.as_str().to_owned() }))
+    }
+
+    /// Changes parts of a role.
+    ///
+    /// # Errors
+    /// `RoleNotFound`, `EtagMismatch`, `NameTaken`, `BuiltIn`.
+    pub async fn update_role(
+        &self,
+        id: RoleId,
+        change: RoleChange,
+        etag: Option<Etag>,
+        now: Timestamp,
+    ) -> Result<Done<Role>, Error> {
+        self.write(Touched::Everybody, (id, change, etag), move |transaction, (id, change, etag)| {
+            Box::pin(async move {
+                let role = lock(transaction, id).await?;
+                check_etag(&role, etag.as_ref())?;
+                if change.is_empty() {
+                    return Ok(role);
+                }
+                if role.built_in {
+                    return Err(Refusal::BuiltIn.into());
+                }
+                let change = change.clone();
+                let role = Role {
+                    name: change.name.unwrap_or(role.name),
+                    description: change.description.unwrap_or(role.description),
+                    updated_at: now,
+                    version: role.version + 1,
+                    ..role
+                };
+                role::Entity::update(role::Model::from(&role).into_active_model().reset_all())
+                    .exec_without_returning(transaction)
+                    .await
+                    .map_err(name_taken)?;
+                event::role(transaction, kinds::ROLE_CHANGED, id);
+                Ok(role)
+            })
+        })
+        .await
+    }
+
+    /// Deletes a role; whoever had it loses it.
+    ///
+    /// # Errors
+    /// `RoleNotFound`, `EtagMismatch`, `BuiltIn`.
+    pub async fn delete_role(&self, id: RoleId, etag: Option<Etag>) -> Result<Done<()>, Error> {
+        self.write(Touched::Everybody, (id, etag), |transaction, (id, etag)| {
+            Box::pin(async move {
+                let role = lock(transaction, id).await?;
+                if role.built_in {
+                    return Err(Refusal::BuiltIn.into());
+                }
+                check_etag(&role, etag.as_ref())?;
+                role::Entity::delete_by_id(id.as_str()).exec(transaction).await?;
+                event::role(transaction, kinds::ROLE_DELETED, id);
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+/// Inserts a role.
+pub(super) async fn insert(
+    transaction: &WriteTransaction,
+    new: &NewRole,
+    built_in: bool,
+    now: Timestamp,
+) -> Result<Role, Error> {
+    let new = new.clone();
+    let role = Role {
+        id: new.id,
+        name: new.name,
+        description: new.description,
+        built_in,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    role::Entity::insert(role::Model::from(&role).into_active_model())
+        .exec_without_returning(transaction)
+        .await
+        .map_err(name_taken)?;
+    event::role(transaction, kinds::ROLE_CHANGED, &role.id);
+    Ok(role)
+}
+
+/// The role, whose row stays as it is until the transaction ends.
+pub(super) async fn lock(transaction: &WriteTransaction, id: &RoleId) -> Result<Role, Error> {
+    let row = role::Entity::find_by_id(id.as_str()).lock_exclusive().one(transaction).await?;
+    found(row, id)
+}
+
+async fn get(transaction: &WriteTransaction, id: &RoleId) -> Result<Role, Error> {
+    found(role::Entity::find_by_id(id.as_str()).one(transaction).await?, id)
+}
+
+fn found(row: Option<role::Model>, id: &RoleId) -> Result<Role, Error> {
+    row.map(Role::from).ok_or_else(|| Refusal::RoleNotFound(id.clone()).into())
+}
+
+fn check_etag(role: &Role, etag: Option<&Etag>) -> Result<(), Refusal> {
+    match etag {
+        Some(etag) if *etag != role.etag() => Err(Refusal::EtagMismatch),
+        _ => Ok(()),
+    }
+}
+
+fn name_taken(error: DbErr) -> Error {
+    taken(error, |_| Some(Refusal::NameTaken))
+}
+
+impl From<role::Model> for Role {
+    fn from(row: role::Model) -> Self {
+        Self {
+            id: RoleId::stored(row.id),
+            name: RoleName::stored(row.name),
+            description: Description::stored(row.description),
+            built_in: row.built_in,
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+            version: row.version,
+        }
+    }
+}
+
+impl From<&Role> for role::Model {
+    fn from(role: &Role) -> Self {
+        Self {
+            id: role.id.as_str().to_owned(),
+            name: role.name.as_str().to_owned(),
+            description: role.description.as_str().to_owned(),
+            built_in: role.built_in,
+            created_at: role.created_at.as_micros(),
+            updated_at: role.updated_at.as_micros(),
+            version: role.version,
+        }
+    }
+}

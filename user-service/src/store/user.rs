@@ -1,0 +1,325 @@
+//! Users: create, read, change and delete.
+
+use identity_kit::{
+    clock::Timestamp,
+    database::{StoreError, WriteTransaction},
+};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+
+use super::{
+    Done, Error, RequestKey, Store, administrators, corrupt,
+    entity::{credential, user, user_type},
+    error::taken,
+    event::{self, kinds},
+    request,
+    rights::Touched,
+};
+use crate::domain::{
+    address::Address,
+    credential::PasswordHash,
+    email::Email,
+    etag::Etag,
+    id::{UserId, UserTypeId},
+    phone::Phone,
+    refusal::Refusal,
+    text::{PersonName, Reason},
+    user::{NewUser, User, UserChange, UserStatus},
+    username::Username,
+};
+
+impl Store {
+    /// Creates an active user, once for each request.
+    ///
+    /// A `password` comes with whether it must be changed at the first login.
+    ///
+    /// # Errors
+    /// `UsernameTaken`, `EmailTaken`, `UserTypeNotFound`, `RequestIdReused`.
+    pub async fn insert_user(
+        &self,
+        new: NewUser,
+        password: Option<(PasswordHash, bool)>,
+        request: Option<RequestKey>,
+        now: Timestamp,
+    ) -> Result<Done<User>, Error> {
+        self.write(Touched::Nothing, (new, password, request), move |transaction, (new, password, request)| {
+            Box::pin(async move {
+                if let Some(id) = request::claim(transaction, request.as_ref(), new.id.as_str(), now).await? {
+                    return get(transaction, &UserId::stored(id)).await;
+                }
+                insert(transaction, new, password.as_ref(), now).await
+            })
+        })
+        .await
+    }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find_user(&self, id: &UserId) -> Result<Option<User>, Error> {
+        let row = user::Entity::find_by_id(id.as_str()).one(self.database.reader()).await?;
+        Ok(row.map(User::try_from).transpose()?)
+    }
+
+    /// Those of the users that exist, in no order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_users_by_id(&self, ids: &[UserId]) -> Result<Vec<User>, Error> {
+        let rows = user::Entity::find()
+            .filter(user::Column::Id.is_in(ids.iter().map(UserId::as_str)))
+            .all(self.database.reader())
+            .await?;
+        Ok(rows.into_iter().map(User::try_from).collect::<Result<_, _>>()?)
+    }
+
+    /// Changes parts of a profile.
+    ///
+    /// # Errors
+    /// `UserNotFound`, `EtagMismatch`, `UserTypeNotFound`, `UsernameTaken`, `EmailTaken`.
+    pub async fn update_user(
+        &self,
+        id: UserId,
+        change: UserChange,
+        etag: Option<Etag>,
+        now: Timestamp,
+    ) -> Result<Done<User>, Error> {
+        self.write(Touched::Nothing, (id, change, etag), move |transaction, (id, change, etag)| {
+            Box::pin(async move {
+                let user = lock(transaction, id).await?;
+                check_etag(&user, etag.as_ref())?;
+                if change.is_empty() {
+                    return Ok(user);
+                }
+                if let Some(type_id) = &change.user_type_id {
+                    find_type(transaction, Some(type_id)).await?;
+                }
+                let user = change.apply(user, now);
+                store(transaction, &user).await?;
+                event::user(transaction, kinds::USER_UPDATED, id);
+                Ok(user)
+            })
+        })
+        .await
+    }
+
+    /// Sets a status. A user who has it already stays as they are, whatever the etag.
+    ///
+    /// # Errors
+    /// `UserNotFound`, `EtagMismatch`, `LastAdministrator`.
+    pub async fn set_user_status(
+        &self,
+        id: UserId,
+        status: UserStatus,
+        reason: Reason,
+        etag: Option<Etag>,
+        now: Timestamp,
+    ) -> Result<Done<User>, Error> {
+        let touched = Touched::User(id.clone());
+        self.write(touched, (id, reason, etag), move |transaction, (id, reason, etag)| {
+            Box::pin(async move {
+                // Before the user's row: every transaction takes the two locks in this order.
+                let admin = administrators::lock(transaction).await?;
+                let user = lock(transaction, id).await?;
+                if user.status == status {
+                    return Ok(user);
+                }
+                check_etag(&user, etag.as_ref())?;
+                if status != UserStatus::Active {
+                    administrators::spare_the_last(transaction, &admin, &user).await?;
+                }
+                let user = User {
+                    status,
+                    status_reason: reason.clone(),
+                    updated_at: now,
+                    version: user.version + 1,
+                    ..user
+                };
+                store(transaction, &user).await?;
+                event::user_status(transaction, id, status.as_str());
+                Ok(user)
+            })
+        })
+        .await
+    }
+
+    /// Deletes a user with everything that is held about them.
+    ///
+    /// # Errors
+    /// `UserNotFound`, `EtagMismatch`, `LastAdministrator`.
+    pub async fn delete_user(&self, id: UserId, etag: Option<Etag>) -> Result<Done<()>, Error> {
+        let touched = Touched::User(id.clone());
+        self.write(touched, (id, etag), |transaction, (id, etag)| {
+            Box::pin(async move {
+                let admin = administrators::lock(transaction).await?;
+                let user = lock(transaction, id).await?;
+                check_etag(&user, etag.as_ref())?;
+                administrators::spare_the_last(transaction, &admin, &user).await?;
+                request::forget(transaction, id).await?;
+                // Credential, roles and permissions go with the row.
+                user::Entity::delete_by_id(id.as_str()).exec(transaction).await?;
+                event::user(transaction, kinds::USER_DELETED, id);
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+/// Inserts a user with the credential.
+pub(super) async fn insert(
+    transaction: &WriteTransaction,
+    new: &NewUser,
+    password: Option<&(PasswordHash, bool)>,
+    now: Timestamp,
+) -> Result<User, Error> {
+    let user_type_id = find_type(transaction, new.user_type_id.as_ref()).await?;
+    let new = new.clone();
+    let user = User {
+        id: new.id,
+        username: new.username,
+        email: new.email,
+        email_verified: false,
+        first_name: new.first_name,
+        last_name: new.last_name,
+        phone: new.phone,
+        address: new.address,
+        status: UserStatus::Active,
+        status_reason: Reason::stored(String::new()),
+        user_type_id,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    user::Entity::insert(user::Model::from(&user).into_active_model())
+        .exec_without_returning(transaction)
+        .await
+        .map_err(name_or_email_taken)?;
+    credential::Entity::insert(credential::ActiveModel {
+        user_id: Set(user.id.as_str().to_owned()),
+        password_hash: Set(password.map(|(hash, _)| hash.expose().to_owned())),
+        change_required: Set(password.is_some_and(|(_, change_required)| *change_required)),
+        version: Set(0),
+        operation_id: Set(None),
+        updated_at: Set(now.as_micros()),
+    })
+    .exec_without_returning(transaction)
+    .await?;
+    event::user(transaction, kinds::USER_CREATED, &user.id);
+    Ok(user)
+}
+
+/// The user, whose row stays as it is until the transaction ends.
+pub(super) async fn lock(transaction: &WriteTransaction, id: &UserId) -> Result<User, Error> {
+    let row = user::Entity::find_by_id(id.as_str()).lock_exclusive().one(transaction).await?;
+    found(row, id)
+}
+
+async fn get(transaction: &WriteTransaction, id: &UserId) -> Result<User, Error> {
+    found(user::Entity::find_by_id(id.as_str()).one(transaction).await?, id)
+}
+
+fn found(row: Option<user::Model>, id: &UserId) -> Result<User, Error> {
+    let row = row.ok_or_else(|| Refusal::UserNotFound(id.as_str().to_owned()))?;
+    Ok(row.try_into()?)
+}
+
+/// The type asked for, or the default one; it cannot be deleted until the transaction ends.
+async fn find_type(transaction: &WriteTransaction, id: Option<&UserTypeId>) -> Result<UserTypeId, Error> {
+    let query = match id {
+        Some(id) => user_type::Entity::find_by_id(id.as_str()),
+        None => user_type::Entity::find().filter(user_type::Column::BuiltIn.eq(true)),
+    };
+    match (query.lock_shared().one(transaction).await?, id) {
+        (Some(row), _) => Ok(UserTypeId::stored(row.id)),
+        (None, Some(id)) => Err(Refusal::UserTypeNotFound(id.clone()).into()),
+        (None, None) => Err(corrupt("there is no default user type").into()),
+    }
+}
+
+async fn store(transaction: &WriteTransaction, user: &User) -> Result<(), Error> {
+    user::Entity::update(user::Model::from(user).into_active_model().reset_all())
+        .exec_without_returning(transaction)
+        .await
+        .map_err(name_or_email_taken)?;
+    Ok(())
+}
+
+fn check_etag(user: &User, etag: Option<&Etag>) -> Result<(), Refusal> {
+    match etag {
+        Some(etag) if *etag != user.etag() => Err(Refusal::EtagMismatch),
+        _ => Ok(()),
+    }
+}
+
+fn name_or_email_taken(error: sea_orm::DbErr) -> Error {
+    taken(error, |constraint| {
+        if constraint.contains("username_key") {
+            Some(Refusal::UsernameTaken)
+        } else if constraint.contains("email_key") {
+            Some(Refusal::EmailTaken)
+        } else {
+            None
+        }
+    })
+}
+
+impl TryFrom<user::Model> for User {
+    type Error = StoreError;
+
+    fn try_from(row: user::Model) -> Result<Self, StoreError> {
+        let address = Address {
+            street: row.address_street,
+            extra: row.address_extra,
+            city: row.address_city,
+            region: row.address_region,
+            postal_code: row.address_postal_code,
+            country_code: row.address_country_code,
+        };
+        Ok(Self {
+            id: UserId::stored(row.id),
+            username: Username::stored(row.username),
+            email: Email::stored(row.email),
+            email_verified: row.email_verified,
+            first_name: PersonName::stored(row.first_name),
+            last_name: PersonName::stored(row.last_name),
+            phone: row.phone.map(Phone::stored),
+            address: (address != Address::default()).then_some(address),
+            status: UserStatus::from_stored(&row.status).ok_or_else(|| corrupt("a user has an unknown status"))?,
+            status_reason: Reason::stored(row.status_reason),
+            user_type_id: UserTypeId::stored(row.user_type_id),
+            created_at: Timestamp::from_micros(row.created_at),
+            updated_at: Timestamp::from_micros(row.updated_at),
+            version: row.version,
+        })
+    }
+}
+
+impl From<&User> for user::Model {
+    fn from(user: &User) -> Self {
+        let address = user.address.clone().unwrap_or_default();
+        Self {
+            id: user.id.as_str().to_owned(),
+            username: user.username.as_str().to_owned(),
+            username_key: user.username.key(),
+            email: user.email.as_str().to_owned(),
+            email_key: user.email.key(),
+            email_verified: user.email_verified,
+            first_name: user.first_name.as_str().to_owned(),
+            last_name: user.last_name.as_str().to_owned(),
+            phone: user.phone.clone().map(Phone::into_string),
+            address_street: address.street,
+            address_extra: address.extra,
+            address_city: address.city,
+            address_region: address.region,
+            address_postal_code: address.postal_code,
+            address_country_code: address.country_code,
+            status: user.status.as_str().to_owned(),
+            status_reason: user.status_reason.as_str().to_owned(),
+            user_type_id: user.user_type_id.as_str().to_owned(),
+            created_at: user.created_at.as_micros(),
+            updated_at: user.updated_at.as_micros(),
+            version: user.version,
+        }
+    }
+}
