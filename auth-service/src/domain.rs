@@ -9,6 +9,7 @@ pub mod identifier;
 pub mod opaque_token;
 pub mod policy;
 pub mod refresh;
+pub mod retry_key;
 pub mod session;
 pub mod signing_key;
 pub mod throttle;

@@ -1,0 +1,95 @@
+//! Checking access tokens, and the rights of their users.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use identity_guard::{
+    deadline,
+    engine::{Refusal, VerifiedToken},
+    layer::TokenFallback,
+    position::Position,
+    rights::{Rights, RightsSource},
+    status::Failure,
+};
+use tokio::time::Instant;
+
+use super::{AuthError, Authority};
+use crate::{
+    domain::{
+        account::AccountStatus,
+        id::{SessionId, UserId},
+    },
+    store::subjects,
+};
+
+/// The longest wait for a position of the own feed.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// A position that must be reached before the answer; none means that any state will do.
+pub type FeedWait = Option<Position>;
+
+impl Authority {
+    /// Says whether an access token is good: from memory, or from the database while memory may be outdated.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Token`] with the cause, or [`AuthError::Store`].
+    pub async fn check_token(&self, token: &str) -> Result<Arc<VerifiedToken>, AuthError> {
+        match self.state.check(token) {
+            Err(Refusal::Stale) => self.check_in_database(token).await,
+            checked => Ok(checked?),
+        }
+    }
+
+    async fn check_in_database(&self, token: &str) -> Result<Arc<VerifiedToken>, AuthError> {
+        let token = self.state.verify_signature_only(token)?;
+        let claims = token.claims();
+        let session_id = SessionId::trusted(claims.sid.as_str());
+        let reader = self.database.reader();
+        if subjects::honours(reader, &session_id, claims.generation, self.now()).await? {
+            Ok(token)
+        } else {
+            Err(Refusal::Revoked.into())
+        }
+    }
+
+    /// Waits until the own feed has come to a position.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::RevisionNotReached`] when it has not within a second or the call's deadline.
+    pub async fn wait_for(&self, wait: &FeedWait) -> Result<(), AuthError> {
+        let Some(position) = wait else {
+            return Ok(());
+        };
+        let longest = Instant::now() + LONGEST_WAIT;
+        let until = deadline::current().map_or(longest, |deadline| deadline.min(longest));
+        self.tail
+            .wait_for(position, until)
+            .await
+            .map_err(|_| AuthError::RevisionNotReached)
+    }
+}
+
+#[tonic::async_trait]
+impl TokenFallback for Authority {
+    async fn validate(&self, token: &str) -> Result<Arc<VerifiedToken>, Failure> {
+        Ok(self.check_in_database(token).await?)
+    }
+}
+
+#[tonic::async_trait]
+impl RightsSource for Authority {
+    async fn rights(&self, token: &VerifiedToken) -> Result<Arc<Rights>, Failure> {
+        let user_id = UserId::trusted(token.claims().sub.as_str());
+        let access = self
+            .directory
+            .find_access(&user_id, None)
+            .await
+            .map_err(AuthError::from)?;
+        let rights = access.map_or_else(Rights::default, |access| Rights {
+            active: access.status == AccountStatus::Active,
+            permissions: HashSet::from_iter(access.effective_permissions),
+        });
+        Ok(Arc::new(rights))
+    }
+}

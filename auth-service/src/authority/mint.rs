@@ -1,0 +1,185 @@
+//! Minting: a session, its refresh token and its access token, on rights that no mint before has outdated.
+
+use std::fmt;
+
+use identity_guard::{clock::Timestamp, engine::AccessClaims};
+use identity_kit::id::new_id;
+
+use super::{AuthError, Authority};
+use crate::{
+    client::DirectoryError,
+    domain::{
+        account::AccessSnapshot,
+        client::ClientContext,
+        id::{SessionId, TokenId, UserId},
+        opaque_token::{OpaqueToken, TokenKind},
+        session::Session,
+    },
+    store::mint::{self, MintError, NewSession},
+};
+
+/// How often rights are read again that another mint has outdated meanwhile.
+const ATTEMPTS: usize = 3;
+/// Direct permissions stand in the token up to this many: it stays small.
+const FEW_PERMISSIONS: usize = 16;
+
+/// The tokens of a session.
+pub struct IssuedTokens {
+    /// The JWT: secret.
+    pub access_token: String,
+    /// When it ends by itself.
+    pub access_token_expires_at: Timestamp,
+    /// The opaque token: secret.
+    pub refresh_token: OpaqueToken,
+    /// When it ends by itself.
+    pub refresh_token_expires_at: Timestamp,
+    /// The session.
+    pub session_id: SessionId,
+    /// The user.
+    pub user_id: UserId,
+}
+
+impl fmt::Debug for IssuedTokens {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("IssuedTokens")
+            .field("session_id", &self.session_id)
+            .field("user_id", &self.user_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Authority {
+    /// Begins a session for a user whose identity was proven just now.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Unusable`] when the rights had to be read again and the account is not usable any more, or a
+    /// failure of the database, of user-service or of the key.
+    pub async fn open_session(
+        &self,
+        access: AccessSnapshot,
+        client: ClientContext,
+    ) -> Result<IssuedTokens, AuthError> {
+        self.mint(access, client, None).await
+    }
+
+    /// The same in answer to a challenge that was met by a new password: all that the old one let in ends.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Authority::open_session`], and [`AuthError::Conflict`] when the challenge is used.
+    pub async fn open_session_after_password_change(
+        &self,
+        access: AccessSnapshot,
+        client: ClientContext,
+        challenge_id: &TokenId,
+    ) -> Result<IssuedTokens, AuthError> {
+        self.mint(access, client, Some(challenge_id)).await
+    }
+
+    async fn mint(
+        &self,
+        mut access: AccessSnapshot,
+        client: ClientContext,
+        challenge_id: Option<&TokenId>,
+    ) -> Result<IssuedTokens, AuthError> {
+        let token = OpaqueToken::generate(TokenKind::Refresh, &*self.entropy);
+        let id = SessionId::trusted(new_id(&*self.entropy));
+        for _ in 0..ATTEMPTS {
+            access.require_usable()?;
+            let new = NewSession {
+                id: id.clone(),
+                user_id: access.user_id.clone(),
+                client: client.clone(),
+                rights_at: access.position.clone(),
+                token_id: token.id().clone(),
+                token_hash: token.hash(),
+                now: self.now(),
+            };
+            match self.begin(&new, challenge_id).await {
+                Ok(session) => return self.issue(&session, &access, token),
+                Err(MintError::RightsOutdated) => {
+                    access = self
+                        .directory
+                        .find_access(&new.user_id, None)
+                        .await?
+                        .ok_or(DirectoryError::UserGone)?;
+                }
+                Err(MintError::ChallengeUsed) => return Err(AuthError::Conflict),
+                Err(MintError::Store(error)) => return Err(error.into()),
+            }
+        }
+        // user-service answers with rights that are older than those it gave before.
+        Err(DirectoryError::Unavailable { retry_after: None }.into())
+    }
+
+    async fn begin(
+        &self,
+        new: &NewSession,
+        challenge_id: Option<&TokenId>,
+    ) -> Result<Session, MintError> {
+        let Some(challenge_id) = challenge_id else {
+            return mint::begin(&self.database, new, &self.policy).await;
+        };
+        let written =
+            mint::begin_after_password_change(&self.database, challenge_id, new, &self.policy)
+                .await?;
+        let (session, events) = written.value;
+        self.apply(&events);
+        Ok(session)
+    }
+
+    fn issue(
+        &self,
+        session: &Session,
+        access: &AccessSnapshot,
+        refresh_token: OpaqueToken,
+    ) -> Result<IssuedTokens, AuthError> {
+        Ok(IssuedTokens {
+            access_token: self.access_token(session, access, session.token_expires_at)?,
+            access_token_expires_at: session.token_expires_at,
+            refresh_token,
+            refresh_token_expires_at: session.idle_expires_at,
+            session_id: session.id.clone(),
+            user_id: session.user_id.clone(),
+        })
+    }
+
+    /// Signs an access token of a session. The session's row already holds at least this end.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Key`] when the key fails.
+    pub fn access_token(
+        &self,
+        session: &Session,
+        access: &AccessSnapshot,
+        expires_at: Timestamp,
+    ) -> Result<String, AuthError> {
+        let direct = &access.direct_permissions;
+        let claims = AccessClaims {
+            iss: self.issuer.clone(),
+            sub: session.user_id.as_str().to_owned(),
+            aud: vec![self.audience.clone()],
+            exp: expires_at.seconds(),
+            iat: self.now().seconds(),
+            jti: new_id(&*self.entropy),
+            sid: session.id.as_str().to_owned(),
+            client_id: session.client.client_id.as_str().to_owned(),
+            roles: access.roles.clone(),
+            perms: if direct.len() <= FEW_PERMISSIONS {
+                direct.clone()
+            } else {
+                Vec::new()
+            },
+            generation: session.generation,
+            upos_epoch: access.position.epoch.clone(),
+            upos_revision: access.position.revision,
+            amr: session.amr.clone(),
+            auth_time: session.authenticated_at.seconds(),
+            acr: Some("pwd".to_owned()),
+        };
+        Ok(self.keys.sign(&claims)?)
+    }
+}

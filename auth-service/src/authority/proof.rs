@@ -1,0 +1,142 @@
+//! Proving an identity by password: counted before it is tried, and the same work whoever is asked for.
+
+use identity_guard::deadline;
+use identity_kit::password::{Candidate, HashError, Verification};
+
+use super::{AuthError, Authority};
+use crate::{
+    client::Whose,
+    domain::{
+        account::Credential,
+        identifier::LoginIdentifier,
+        throttle::{LoginAdmission, LoginKeys},
+    },
+    store::throttles,
+};
+
+/// A proven identity.
+#[derive(Debug)]
+pub struct Proof {
+    /// The user.
+    pub credential: Credential,
+    /// Whether the stored hash is below the policy.
+    pub needs_rehash: bool,
+}
+
+impl Authority {
+    /// Proves an identity by password. Nothing is said of the account's status.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::InvalidCredentials`] after the same work for an unknown user, a wrong password, none set, and a
+    /// locked account; [`AuthError::TooManyAttempts`]; or no answer of user-service, the database or the hash threads.
+    pub async fn prove(
+        &self,
+        identifier: &LoginIdentifier,
+        password: Candidate,
+        network: &str,
+    ) -> Result<Proof, AuthError> {
+        let pair = self.throttle_keys.pair(identifier, network);
+        let network = self.throttle_keys.network(network);
+        let now = self.now();
+        // A look before the counting: an attack that is refused writes nothing.
+        let blocked = throttles::blocked_for(self.database.reader(), [&pair, &network], now).await?;
+        if let Some(retry_after) = blocked {
+            return Err(AuthError::TooManyAttempts { retry_after });
+        }
+
+        let credential = self.directory.find_credential(Whose::Login(identifier)).await?;
+        let account = match &credential {
+            Some(credential) => self.throttle_keys.account(&credential.access.user_id),
+            None => self.throttle_keys.no_account(identifier),
+        };
+        let keys = LoginKeys {
+            pair,
+            network,
+            account,
+        };
+        let locked = self.charge(&keys).await?;
+        match self.compare(credential, password, locked).await {
+            Ok(Some(proof)) => {
+                self.settle(&keys).await?;
+                Ok(proof)
+            }
+            Ok(None) => Err(AuthError::InvalidCredentials),
+            Err(error) => {
+                self.refund(&keys).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Verifies the password, or does the same work in vain.
+    async fn compare(
+        &self,
+        credential: Option<Credential>,
+        password: Candidate,
+        locked: bool,
+    ) -> Result<Option<Proof>, HashError> {
+        let deadline = deadline::current();
+        let known = credential
+            .filter(|_| !locked)
+            .and_then(|credential| Some((credential.password_hash.clone()?, credential)));
+        let Some((hash, credential)) = known else {
+            self.hashes.verify_nothing(password, deadline).await?;
+            return Ok(None);
+        };
+        let verified = self
+            .hashes
+            .verify(password.clone(), hash.as_phc().to_owned(), deadline)
+            .await;
+        match verified {
+            Ok(Verification {
+                matches: true,
+                needs_rehash,
+            }) => Ok(Some(Proof {
+                credential,
+                needs_rehash,
+            })),
+            Ok(_) => Ok(None),
+            Err(HashError::Unusable(problem)) => {
+                tracing::error!(user_id = %credential.access.user_id, problem, "unusable hash");
+                self.hashes.verify_nothing(password, deadline).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Counts the attempt; gives whether the account is locked.
+    async fn charge(&self, keys: &LoginKeys) -> Result<bool, AuthError> {
+        let (limits, now) = (self.policy.throttle, self.now());
+        let admission = throttles::change(&self.database, keys, &limits, now, move |counters| {
+            counters.charge(&limits, now)
+        })
+        .await?;
+        match admission {
+            LoginAdmission::Admitted => Ok(false),
+            LoginAdmission::AccountLocked => Ok(true),
+            LoginAdmission::Refused { retry_after } => {
+                Err(AuthError::TooManyAttempts { retry_after })
+            }
+        }
+    }
+
+    async fn settle(&self, keys: &LoginKeys) -> Result<(), AuthError> {
+        let (limits, now) = (self.policy.throttle, self.now());
+        throttles::change(&self.database, keys, &limits, now, move |counters| {
+            counters.succeed(&limits, now);
+        })
+        .await?;
+        Ok(())
+    }
+
+    async fn refund(&self, keys: &LoginKeys) -> Result<(), AuthError> {
+        let (limits, now) = (self.policy.throttle, self.now());
+        throttles::change(&self.database, keys, &limits, now, move |counters| {
+            counters.refund(&limits);
+        })
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Ending sessions: refused here before the answer, and everywhere else through the feed.
+
+use identity_guard::engine::{AccessChange, SessionRevocation, SubjectRevocation};
+use identity_kit::database::{StoreError, Written};
+
+use super::{AuthError, Authority};
+use crate::{
+    domain::{
+        event::AccessEvent,
+        id::{SessionId, UserId},
+    },
+    store::sessions::{self, Ended, Ending},
+};
+
+/// The most sessions of a user that are refused one by one when the outcome of ending them all is unknown.
+const MAX_SESSIONS: u64 = 1_000;
+
+/// What ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// How many sessions.
+    pub sessions: u32,
+    /// How many refresh tokens.
+    pub refresh_tokens: u32,
+    /// The consistency token of the write.
+    pub revision: String,
+}
+
+impl Authority {
+    /// Ends one session of a user; `None` when it is not live.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Store`]; after an unknown outcome the session is refused by this process all the same.
+    pub async fn end_session(
+        &self,
+        user_id: &UserId,
+        session_id: &SessionId,
+    ) -> Result<Option<Revoked>, AuthError> {
+        let ended = sessions::end(&self.database, session_id, &self.ending(user_id)).await;
+        if let Err(StoreError::UnknownOutcome) = ended {
+            self.refuse_session(session_id);
+        }
+        let Written { value, position } = ended?;
+        Ok(value.map(|value| self.revoked(Written { value, position })))
+    }
+
+    /// Ends all credentials of a user, or all sessions but one.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Store`]; after an unknown outcome the sessions are refused by this process all the same.
+    pub async fn end_all_sessions(
+        &self,
+        user_id: &UserId,
+        spared: Option<&SessionId>,
+    ) -> Result<Revoked, AuthError> {
+        let ending = self.ending(user_id);
+        let reader = self.database.reader();
+        // Read before: after an unknown outcome there may be nobody to ask.
+        let live = sessions::list_live(reader, user_id, None, MAX_SESSIONS, ending.now).await?;
+        let ended = match spared {
+            Some(spared) => sessions::end_others(&self.database, spared, &ending).await,
+            None => sessions::end_all(&self.database, &ending).await,
+        };
+        if let Err(StoreError::UnknownOutcome) = ended {
+            let doubtful = live.iter().filter(|session| Some(&session.id) != spared);
+            doubtful.for_each(|session| self.refuse_session(&session.id));
+        }
+        Ok(self.revoked(ended?))
+    }
+
+    /// Makes ended credentials refused by this process, at once.
+    pub fn apply(&self, events: &[AccessEvent]) {
+        for event in events {
+            let change = match event {
+                AccessEvent::SessionRevoked(event) => AccessChange::Session(SessionRevocation {
+                    session_id: event.session_id.as_str().to_owned(),
+                    retain_until: event.retain_until,
+                }),
+                AccessEvent::SubjectRevoked(event) => AccessChange::Subject(SubjectRevocation {
+                    user_id: event.user_id.as_str().to_owned(),
+                    generation: event.generation,
+                    retain_until: event.retain_until,
+                }),
+                // Keys are loaded by whoever follows the feed.
+                AccessEvent::SigningKeyChanged { .. } => continue,
+            };
+            self.state.apply_change(change);
+        }
+    }
+
+    fn revoked(&self, ended: Written<Ended>) -> Revoked {
+        self.apply(&ended.value.events);
+        Revoked {
+            sessions: ended.value.sessions,
+            refresh_tokens: ended.value.refresh_tokens,
+            revision: self.revision(ended.position),
+        }
+    }
+
+    fn refuse_session(&self, session_id: &SessionId) {
+        let longest = self.policy.access_token_life + self.policy.leeway;
+        self.state
+            .apply_change(AccessChange::Session(SessionRevocation {
+                session_id: session_id.as_str().to_owned(),
+                retain_until: self.now().plus(longest),
+            }));
+    }
+
+    fn ending(&self, user_id: &UserId) -> Ending {
+        Ending {
+            user_id: user_id.clone(),
+            now: self.now(),
+            leeway: self.policy.leeway,
+            access_token_life: self.policy.access_token_life,
+        }
+    }
+}

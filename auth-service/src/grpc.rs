@@ -1,0 +1,8 @@
+//! The RPCs: one a file, each reading as parse, act, render.
+
+pub mod auth;
+mod convert;
+mod parse;
+pub mod session;
+pub mod signing_key;
+mod status;
