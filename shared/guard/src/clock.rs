@@ -113,6 +113,7 @@ pub type SharedClock = Arc<dyn Clock>;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
     fn now(&self) -> Timestamp {
         SystemTime::now().into()
     }
@@ -128,6 +129,7 @@ impl Clock for SystemClock {
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
     fn elapsed(&self) -> Duration {
         static START: std::sync::LazyLock<std::time::Instant> =
             std::sync::LazyLock::new(std::time::Instant::now);

@@ -38,7 +38,7 @@ impl Failure {
         }))
     }
 
-    /// INVALID_FIELDS with every violated field: pairs of a field's path and what is wrong with it.
+    /// `INVALID_FIELDS` with every violated field: pairs of a field's path and what is wrong with it.
     #[must_use]
     pub fn invalid_fields<F, D>(violations: impl IntoIterator<Item = (F, D)>) -> Self
     where
@@ -52,7 +52,7 @@ impl Failure {
         .with_violations(violations)
     }
 
-    /// PERMISSION_REQUIRED, naming the permission.
+    /// `PERMISSION_REQUIRED`, naming the permission.
     #[must_use]
     pub fn permission_required(permission: &str) -> Self {
         Self::new(
@@ -62,7 +62,7 @@ impl Failure {
         .with_metadata("permission", permission)
     }
 
-    /// DEPENDENCY_UNAVAILABLE: what does not answer, and when to come back.
+    /// `DEPENDENCY_UNAVAILABLE`: what does not answer, and when to come back.
     #[must_use]
     pub fn unavailable(what: &str, retry_after: Duration) -> Self {
         Self::new(
@@ -78,7 +78,7 @@ impl Failure {
         Self::new(ErrorReason::Internal, "a defect of the server")
     }
 
-    /// One of the NOT_FOUND reasons, naming the object by its type and id.
+    /// One of the `NOT_FOUND` reasons, naming the object by its type and id.
     #[must_use]
     pub fn not_found(reason: ErrorReason, resource_type: &str, id: &str) -> Self {
         Self::new(reason, format!("no such {resource_type}")).with_resource(resource_type, id)

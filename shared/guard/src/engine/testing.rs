@@ -1,7 +1,6 @@
 //! An issuer for tests: mints tokens, right and wrong ones.
 
 use aws_lc_rs::{
-    encoding::AsBigEndian,
     rand::SystemRandom,
     rsa::KeySize,
     signature::{

@@ -18,7 +18,7 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
 
 /// RFC 8725: more would be a longer life by another name.
-const MAX_LEEWAY: Duration = Duration::from_secs(60);
+const MAX_LEEWAY: Duration = Duration::from_mins(1);
 
 /// Whose tokens are accepted, and for whom they must be.
 #[derive(Clone, Debug)]
@@ -94,6 +94,15 @@ impl VerifiedToken {
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// The same token with other claims.
+    #[cfg(test)]
+    pub(crate) fn with_claims(&self, claims: AccessClaims) -> Self {
+        Self {
+            claims,
+            ..self.clone()
+        }
     }
 
     /// When it ends by itself.

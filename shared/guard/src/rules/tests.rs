@@ -57,13 +57,13 @@ fn with_rule(rule: Option<WireRule>) -> Vec<u8> {
     .encode_to_vec()
 }
 
-fn self_or_permission(name: &str, field: &str) -> Option<WireRule> {
-    Some(WireRule {
+fn self_or_permission(name: &str, field: &str) -> WireRule {
+    WireRule {
         kind: Some(Kind::SelfOrPermission(rule::SelfOrPermission {
             name: name.to_owned(),
             field: field.to_owned(),
         })),
-    })
+    }
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn rules_of_each_kind_are_read_from_the_contract() {
 #[test]
 fn the_field_of_self_or_permission_becomes_its_tag_path() {
     for (name, path) in [("user_id", vec![3]), ("inner.user_id", vec![6, 7])] {
-        let rules = Rules::from_descriptor_set(&with_rule(self_or_permission("a.b", name)));
+        let rules = Rules::from_descriptor_set(&with_rule(Some(self_or_permission("a.b", name))));
         assert_eq!(
             rules.expect("is sound").get("/p.S/M"),
             Some(&Rule::SelfOrPermission {
@@ -119,7 +119,7 @@ fn the_field_of_self_or_permission_becomes_its_tag_path() {
 
 #[test]
 fn a_malformed_rule_is_refused_by_the_name_of_its_rpc() {
-    let unknown = Some(WireRule { kind: None });
+    let unknown = WireRule { kind: None };
     let cases = [
         (
             unknown,
@@ -151,7 +151,7 @@ fn a_malformed_rule_is_refused_by_the_name_of_its_rpc() {
         ),
     ];
     for (rule, expected) in cases {
-        let error = Rules::from_descriptor_set(&with_rule(rule)).expect_err(expected);
+        let error = Rules::from_descriptor_set(&with_rule(Some(rule))).expect_err(expected);
         assert_eq!(error.to_string(), expected);
     }
 }
