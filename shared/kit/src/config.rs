@@ -132,6 +132,10 @@ impl Program {
         format!("{}_{}", self.prefix, long.to_uppercase().replace('-', "_"))
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where configuration comes in"
+    )]
     fn file_path(&self, args: &[OsString]) -> Option<PathBuf> {
         let mut args = args
             .iter()
@@ -156,6 +160,10 @@ fn is_built_in(long: &str) -> bool {
 }
 
 /// Whether a flag or a variable outranks the file.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where configuration comes in"
+)]
 fn given_elsewhere(setting: &Setting, command: &Command, args: &[OsString]) -> bool {
     let flag = format!("--{}", setting.flag);
     let by_flag = args.iter().any(|arg| {

@@ -38,6 +38,7 @@ pub struct Telemetry {
 ///
 /// # Panics
 /// Outside of a tokio runtime.
+#[expect(clippy::disallowed_methods, reason = "the standard OTEL_* variables")]
 pub fn init(args: &TelemetryArgs, service: &'static str) -> Result<Telemetry, TelemetryError> {
     install_crypto();
     let settings = otel::Settings::read(|name| std::env::var(name).ok())?;

@@ -14,6 +14,7 @@ use crate::config::LogFormat;
 const DEFAULT_FILTER: &str = "info,sqlx=warn,sqlx::postgres::notice=warn,sea_orm_migration=warn,h2=warn,hyper=warn,tonic=warn,opentelemetry=warn";
 
 /// The filter of log and spans.
+#[expect(clippy::disallowed_methods, reason = "the standard RUST_LOG")]
 pub(super) fn filter() -> Result<EnvFilter, TelemetryError> {
     match std::env::var(EnvFilter::DEFAULT_ENV) {
         Ok(directives) if !directives.is_empty() => {
