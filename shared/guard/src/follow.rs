@@ -84,14 +84,20 @@ impl Follower {
                 losses = 0;
             }
             let wait = backoff(losses, chance());
+            // Said once: a server that is away is tried many times.
+            let news = losses == 0;
             losses += 1;
             let wait = match end {
                 End::Lost(status) => {
-                    tracing::warn!(code = ?status.code(), "access feed lost");
+                    if news {
+                        tracing::warn!(code = ?status.code(), "access feed lost");
+                    }
                     wait
                 }
                 End::Silent => {
-                    tracing::warn!("access feed silent");
+                    if news {
+                        tracing::warn!("access feed silent");
+                    }
                     wait
                 }
                 End::Goodbye(asked) => {

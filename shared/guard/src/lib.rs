@@ -62,6 +62,10 @@
 //!         exempt: vec!["/grpc.health.v1.Health/".to_owned()],
 //!     }))))
 //! }
+//! # async fn serve(guard: GuardLayer, routes: tonic::service::Routes) -> Result<(), tonic::transport::Error> {
+//! #     let server = tonic::transport::Server::builder().layer(guard).add_routes(routes);
+//! #     server.serve(std::net::SocketAddr::from(([127, 0, 0, 1], 0))).await
+//! # }
 //! ```
 //!
 //! `tonic::transport::Server::builder().layer(guard)` puts it in front of every service; a handler reads who calls
