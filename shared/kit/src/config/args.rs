@@ -46,7 +46,7 @@ pub struct ServerArgs {
     /// How long accepted calls may take to end after the first SIGTERM, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub drain_timeout_seconds: u16,
-    /// How long to say NOT_SERVING and still accept after the first SIGTERM, in seconds
+    /// How long to say `NOT_SERVING` and still accept after the first SIGTERM, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub drain_delay_seconds: u16,
     /// Most open connections of each listener; more are refused

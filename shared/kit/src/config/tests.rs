@@ -1,1 +1,174 @@
+//! Precedence, and errors that name the setting.
 
+use std::{fs, path::PathBuf};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use tempfile::TempDir;
+
+use super::{LogFormat, Program, ServerArgs, TelemetryArgs};
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+    /// Who may call
+    #[arg(long)]
+    service_identity: Vec<String>,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand, PartialEq)]
+enum Verb {
+    Migrate,
+}
+
+/// Cargo sets `CARGO_PKG_NAME` for every test, so a flag `--pkg-name` has a variable here.
+#[derive(Debug, Parser)]
+struct Named {
+    #[arg(long)]
+    pkg_name: String,
+}
+
+fn program() -> Program {
+    Program::new("KIT_TEST")
+        .default_value("listen", "127.0.0.1:1")
+        .default_value("internal-listen", "127.0.0.1:2")
+        .default_value("admin-listen", "127.0.0.1:3")
+}
+
+fn file(text: &str) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("settings.toml");
+    fs::write(&path, text).expect("writes");
+    (folder, path)
+}
+
+fn parse(args: &[&str]) -> Result<Cli, String> {
+    let args = ["program"].iter().chain(args);
+    program()
+        .try_parse_from(args)
+        .map_err(|error| error.to_string())
+}
+
+fn parse_with(text: &str, args: &[&str]) -> Result<Cli, String> {
+    let (_folder, path) = file(text);
+    let path = path.to_str().expect("UTF-8");
+    parse(&[&["--config", path], args].concat())
+}
+
+#[test]
+fn defaults_hold_where_nothing_is_said() {
+    let cli = parse(&[]).expect("good");
+    assert_eq!(cli.server.listen.port(), 1);
+    assert_eq!(cli.telemetry.log_format, LogFormat::Human);
+    assert!(!cli.server.reflection);
+}
+
+#[test]
+fn a_flag_outranks_the_file_and_the_file_the_default() {
+    let text = "listen = \"127.0.0.1:7\"\nlog_format = \"json\"\nreflection = true\n\
+                drain_timeout_seconds = 3\nservice_identity = [\"a\", \"b\"]\n";
+    let cli = parse_with(text, &["--listen", "127.0.0.1:9"]).expect("good");
+    assert_eq!(cli.server.listen.port(), 9);
+    assert_eq!(cli.telemetry.log_format, LogFormat::Json);
+    assert!(cli.server.reflection);
+    assert_eq!(cli.server.drain_timeout_seconds, 3);
+    assert_eq!(cli.service_identity, ["a", "b"]);
+    let cli = parse_with(text, &["--reflection=false", "--service-identity", "c"]).expect("good");
+    assert!(!cli.server.reflection);
+    assert_eq!(cli.service_identity, ["c"]);
+}
+
+#[test]
+fn the_environment_outranks_the_file_and_a_flag_the_environment() {
+    let (_folder, path) = file("pkg_name = \"from-file\"");
+    let config = format!("--config={}", path.display());
+    let program = Program::new("CARGO");
+    let named: Named = program.try_parse_from(["program", &config]).expect("good");
+    assert_eq!(named.pkg_name, "identity-kit");
+    let flag = ["program", &config, "--pkg-name", "from-flag"];
+    let named: Named = program.try_parse_from(flag).expect("good");
+    assert_eq!(named.pkg_name, "from-flag");
+}
+
+#[test]
+fn flags_stand_before_and_after_the_verb() {
+    for args in [
+        ["--listen", "127.0.0.1:9", "migrate"],
+        ["migrate", "--listen", "127.0.0.1:9"],
+    ] {
+        let cli = parse(&args).expect("good");
+        assert_eq!(cli.verb, Some(Verb::Migrate));
+        assert_eq!(cli.server.listen.port(), 9);
+    }
+    let cli = parse_with("listen = \"127.0.0.1:7\"", &["migrate"]).expect("good");
+    assert_eq!(cli.server.listen.port(), 7);
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_names_key_and_file() {
+    let error = parse_with("lisen = \"127.0.0.1:7\"", &[]).expect_err("misspelt");
+    assert!(
+        error.contains("`lisen`") && error.contains("settings.toml"),
+        "{error}"
+    );
+    let error = parse_with("help = true", &[]).expect_err("not a setting");
+    assert!(error.contains("`help`"), "{error}");
+}
+
+#[test]
+fn a_malformed_value_is_an_error_that_names_where_it_stands() {
+    let error = parse_with("listen = \"nowhere\"", &[]).expect_err("malformed");
+    assert!(
+        error.contains("`listen`") && error.contains("settings.toml"),
+        "{error}"
+    );
+    let error = parse_with("[listen]\na = 1", &[]).expect_err("a table");
+    assert!(error.contains("`listen`"), "{error}");
+    let error = parse(&["--listen", "nowhere"]).expect_err("malformed");
+    assert!(error.contains("--listen"), "{error}");
+    let error = parse(&["--config", "/no/such/file"]).expect_err("absent");
+    assert!(error.contains("/no/such/file"), "{error}");
+}
+
+#[test]
+fn help_lists_flag_variable_and_default() {
+    let help = program()
+        .named(Cli::command())
+        .render_long_help()
+        .to_string();
+    assert!(help.contains("--listen <ADDRESS>"), "{help}");
+    assert!(help.contains("[env: KIT_TEST_LISTEN]"), "{help}");
+    assert!(help.contains("[default: 127.0.0.1:1]"), "{help}");
+    assert!(help.contains("[env: KIT_TEST_CONFIG]"), "{help}");
+}
+
+#[test]
+fn certificates_and_keys_come_in_pairs() {
+    let cli = parse(&["--tls-cert-file", "cert.pem"]).expect("parses");
+    let error = cli.server.public_tls().expect_err("lacks the key");
+    assert_eq!(error.flag, "--tls-key-file");
+    let cli = parse(&["--internal-tls-client-ca-file", "ca.pem"]).expect("parses");
+    let error = cli
+        .server
+        .internal_tls()
+        .expect_err("lacks the certificate");
+    assert_eq!(error.flag, "--internal-tls-client-ca-file");
+}
+
+#[test]
+fn service_keys_never_travel_in_plaintext_between_machines() {
+    let cli = parse(&["--internal-listen", "0.0.0.0:2"]).expect("parses");
+    let error = cli
+        .server
+        .require_private_internal_listener()
+        .expect_err("is open");
+    assert_eq!(error.flag, "--internal-listen");
+    let cli = parse(&[]).expect("parses");
+    cli.server
+        .require_private_internal_listener()
+        .expect("is on this machine");
+}

@@ -263,8 +263,8 @@ mod tests {
 
     #[test]
     fn a_timeout_is_digits_and_a_unit() {
-        assert_eq!(read("1H"), Ok(Duration::from_secs(3600)));
-        assert_eq!(read("2M"), Ok(Duration::from_secs(120)));
+        assert_eq!(read("1H"), Ok(Duration::from_hours(1)));
+        assert_eq!(read("2M"), Ok(Duration::from_mins(2)));
         assert_eq!(read("3S"), Ok(Duration::from_secs(3)));
         assert_eq!(read("99999999m"), Ok(Duration::from_millis(99_999_999)));
         assert_eq!(read("5u"), Ok(Duration::from_micros(5)));

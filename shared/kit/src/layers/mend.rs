@@ -78,6 +78,8 @@ fn translate(status: &Status) -> Option<Failure> {
         Code::Unimplemented => {
             Failure::new(ErrorReason::MethodNotFound, "the server has no such method")
         }
+        // Reflection says so of symbols that it does not know.
+        Code::NotFound => Failure::new(ErrorReason::NotFound, "no such object"),
         Code::DeadlineExceeded => passed(),
         Code::Cancelled if says(&["Timeout expired"]) => passed(),
         Code::Cancelled => return None,

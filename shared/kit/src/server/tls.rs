@@ -142,7 +142,12 @@ impl Certificates {
 
     /// What shakes hands with the certificates of now. Connections that are open keep theirs.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.config.load_full())
+        TlsAcceptor::from(self.config())
+    }
+
+    /// The configuration of now.
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        self.config.load_full()
     }
 
     /// Reads the files again and again; never ends.
@@ -170,7 +175,7 @@ impl Certificates {
     }
 
     /// Takes the files' contents when they have changed; keeps the old ones when the new ones cannot be used.
-    fn renew(&self) -> Result<bool, TlsError> {
+    pub(super) fn renew(&self) -> Result<bool, TlsError> {
         let contents = Contents::read(&self.files)?;
         let fingerprint = contents.fingerprint();
         if fingerprint.as_ref() == self.read.load().as_ref().as_ref() {

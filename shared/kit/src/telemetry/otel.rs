@@ -40,9 +40,9 @@ pub(super) struct Settings {
     traces: bool,
     metrics: bool,
     disabled: bool,
-    named: bool,
-    trace_context: bool,
-    baggage: bool,
+    /// The operator's name for this program.
+    name: Option<String>,
+    propagators: Vec<String>,
 }
 
 impl Settings {
@@ -88,21 +88,24 @@ impl Settings {
                 && has(&metrics, "otlp")
                 && endpoint("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
             disabled,
-            named: get("OTEL_SERVICE_NAME").is_some(),
-            trace_context: has(&propagators, "tracecontext"),
-            baggage: has(&propagators, "baggage"),
+            name: get("OTEL_SERVICE_NAME"),
+            propagators,
         })
     }
 
     /// Reads and writes the context of traces in the metadata of calls from now on.
     pub(super) fn propagate(&self) {
-        let mut propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = Vec::new();
-        if self.trace_context {
-            propagators.push(Box::new(TraceContextPropagator::new()));
-        }
-        if self.baggage {
-            propagators.push(Box::new(BaggagePropagator::new()));
-        }
+        let propagators = self
+            .propagators
+            .iter()
+            .filter_map(|name| -> Option<Box<dyn TextMapPropagator + Send + Sync>> {
+                match name.as_str() {
+                    "tracecontext" => Some(Box::new(TraceContextPropagator::new())),
+                    "baggage" => Some(Box::new(BaggagePropagator::new())),
+                    _ => None,
+                }
+            })
+            .collect();
         opentelemetry::global::set_text_map_propagator(TextMapCompositePropagator::new(
             propagators,
         ));
@@ -147,13 +150,10 @@ impl Settings {
         Ok(Some(provider.build()))
     }
 
-    /// Who tells all this: the operator's name for it before ours.
+    /// Who tells all this.
     fn resource(&self, service: &'static str) -> Resource {
-        let resource = Resource::builder();
-        if self.named {
-            return resource.build();
-        }
-        resource.with_service_name(service).build()
+        let name = self.name.clone().unwrap_or_else(|| service.to_owned());
+        Resource::builder().with_service_name(name).build()
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
     fn nothing_is_sent_without_an_endpoint() {
         let settings = read(&[]).expect("no variable is good");
         assert!(!settings.traces && !settings.metrics);
-        assert!(settings.trace_context && settings.baggage);
+        assert_eq!(settings.propagators, ["tracecontext", "baggage"]);
     }
 
     #[test]
@@ -201,6 +201,6 @@ mod tests {
         assert!(text.contains("OTEL_TRACES_EXPORTER=zipkin"), "{text}");
         assert!(read(&[("OTEL_PROPAGATORS", "b3")]).is_err());
         let none = read(&[("OTEL_PROPAGATORS", "none")]).expect("good");
-        assert!(!none.trace_context && !none.baggage);
+        assert_eq!(none.propagators, ["none"]);
     }
 }
