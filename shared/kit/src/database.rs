@@ -27,7 +27,8 @@ pub struct DatabaseConfig {
     pub max_connections: Option<u32>,
     /// Whether this process serves the database: on SQLite no second one may.
     pub exclusive: bool,
-    /// Bound of a statement, of a wait for a lock, for a connection, and of idling in a transaction.
+    /// Bound of a statement, of a wait for a lock or a connection, and of idling in a transaction; on SQLite of a
+    /// whole write, since all others wait for it.
     pub timeout: Duration,
 }
 
@@ -135,12 +136,17 @@ impl Database {
         }
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers and writes are taken.
     ///
     /// # Errors
     ///
-    /// It does not.
+    /// It does not, or they are not.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        if let Engine::Sqlite(engine) = &self.0.engine
+            && !engine.is_writing()
+        {
+            return Err(StoreError::unavailable("the database is closed"));
+        }
         Ok(self.reader().ping().await?)
     }
 

@@ -265,19 +265,19 @@ mod tests {
     #[test]
     fn seal_opens_only_unchanged_and_in_its_context() {
         let sealer = Sealer::new([1; 32]);
-        let sealed = sealer.seal(b"row 1", b"text", &SystemEntropy);
-        assert_eq!(sealer.open(b"row 1", &sealed).unwrap().as_slice(), b"text");
-        assert_eq!(sealer.open(b"row 2", &sealed), Err(BrokenSeal));
+        let blob = sealer.seal(b"row 1", b"text", &SystemEntropy);
+        assert_eq!(sealer.open(b"row 1", &blob).unwrap().as_slice(), b"text");
+        assert_eq!(sealer.open(b"row 2", &blob), Err(BrokenSeal));
         assert_eq!(
-            Sealer::new([2; 32]).open(b"row 1", &sealed),
+            Sealer::new([2; 32]).open(b"row 1", &blob),
             Err(BrokenSeal)
         );
-        for place in 0..sealed.len() {
-            let mut changed = sealed.clone();
+        for place in 0..blob.len() {
+            let mut changed = blob.clone();
             changed[place] ^= 1;
             assert_eq!(sealer.open(b"row 1", &changed), Err(BrokenSeal));
         }
-        assert_eq!(sealer.open(b"row 1", &sealed[..5]), Err(BrokenSeal));
+        assert_eq!(sealer.open(b"row 1", &blob[..5]), Err(BrokenSeal));
     }
 
     #[test]

@@ -79,13 +79,17 @@ pub struct TestDatabase {
 enum Place {
     Folder(TempDir),
     Server {
-        admin: PgConnectOptions,
+        admin: Box<PgConnectOptions>,
         name: String,
     },
 }
 
 impl TestDatabase {
     /// An SQLite file with the schema of `M`.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made.
     pub async fn sqlite<M: MigratorTrait + 'static>() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("test.db");
@@ -109,9 +113,14 @@ impl TestDatabase {
     }
 
     /// A PostgreSQL database with the schema of `M`; `None` when no server is named.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be made, or no server is named though one is required.
     pub async fn postgres<M: MigratorTrait + 'static>() -> Option<Self> {
         let url = postgres_url()?;
         let admin = PgConnectOptions::from_str(&url).expect("TEST_POSTGRES_URL is a URL");
+        let admin = Box::new(admin);
         let template = template::<M>("postgres", || async {
             remove_leftovers(&admin).await;
             let name = name();
@@ -152,6 +161,10 @@ impl TestDatabase {
     }
 
     /// Another handle to it, as another process would have, with its own clock and randomness.
+    ///
+    /// # Panics
+    ///
+    /// When the database does not answer.
     pub async fn connect(&self, clock: SharedClock, entropy: SharedEntropy) -> Database {
         Database::connect(&small(&self.url), clock, entropy)
             .await
@@ -194,9 +207,11 @@ impl Drop for TestDatabase {
                 ));
             }
         });
-        if removal.join().is_err() && !std::thread::panicking() {
-            panic!("the test database could not be removed");
-        }
+        let removed = removal.join().is_ok();
+        assert!(
+            removed || std::thread::panicking(),
+            "the test database could not be removed"
+        );
     }
 }
 

@@ -49,7 +49,7 @@ impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         let fault = Fault::of(&error);
         match fault {
-            Fault::Unavailable | Fault::Disconnected => Self::Unavailable(error),
+            Fault::Unavailable | Fault::Busy | Fault::Disconnected => Self::Unavailable(error),
             Fault::Conflict => Self::Conflict,
             Fault::Unique(constraint) => Self::Unique { constraint },
             Fault::ForeignKey => Self::ForeignKey,
@@ -83,6 +83,8 @@ impl From<StoreError> for Failure {
 pub(super) enum Fault {
     /// Will pass by itself.
     Unavailable,
+    /// Another process holds the lock for writing.
+    Busy,
     /// The connection is of no more use, and so perhaps are those opened with it.
     Disconnected,
     Conflict,
@@ -146,22 +148,29 @@ impl Fault {
 
     /// By extended result code.
     fn of_sqlite(error: &SqliteError) -> Self {
-        let code: u32 = error
-            .code()
-            .and_then(|code| code.parse().ok())
-            .unwrap_or_default();
+        let code = result_code(error);
         match (code & 0xff, code) {
             // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY, _ROWID.
             (_, 2067 | 1555 | 2579) => Self::Unique(failed_columns(error.message())),
             // SQLITE_CONSTRAINT_FOREIGNKEY, _TRIGGER (which deferred actions report).
             (_, 787 | 1811) => Self::ForeignKey,
-            // BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN.
-            (5 | 6 | 7 | 8 | 9 | 10 | 13 | 14, _) => Self::Unavailable,
+            // BUSY: another process writes, and this one wrote nothing.
+            (5, _) => Self::Busy,
+            // LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN.
+            (6 | 7 | 8 | 9 | 10 | 13 | 14, _) => Self::Unavailable,
             // CORRUPT, NOTADB.
             (11 | 26, _) => Self::Corrupt,
             _ => Self::Other,
         }
     }
+}
+
+/// The extended result code.
+fn result_code(error: &SqliteError) -> u32 {
+    error
+        .code()
+        .and_then(|code| code.parse().ok())
+        .unwrap_or_default()
 }
 
 /// `table.column,column` of a violated key, from the server's "Key (column, column)=(…) already exists.", in

@@ -20,8 +20,6 @@ use crate::{outbox, position::Position};
 const MAX_BATCH: usize = 64;
 /// After this much work a batch takes no further write.
 const BATCH_TIME: Duration = Duration::from_millis(10);
-/// A write that takes longer holds up all others: it is rolled back.
-const JOB_TIME: Duration = Duration::from_secs(1);
 /// Writes that may wait; further callers wait for a place.
 pub(super) const QUEUE: usize = 1_024;
 
@@ -70,7 +68,11 @@ where
 
     async fn run(&mut self, transaction: &WriteTransaction) -> bool {
         let work = async { (self.work)(transaction).await }.instrument(self.span.clone());
-        let mut result = AssertUnwindSafe(work).catch_unwind().await;
+        let mut result = tokio::select! {
+            result = AssertUnwindSafe(work).catch_unwind() => result,
+            // All others wait for this write, and nobody for its outcome.
+            () = self.caller.closed() => return false,
+        };
         if let (Ok(Ok(_)), Some(failure)) = (&result, transaction.failure()) {
             result = Ok(Err(StoreError::from(failure).into()));
         }
@@ -118,14 +120,10 @@ impl Broken {
         match self {
             Self::BeforeCommit(error) => error.clone().into(),
             // Busy: the engine gave up before it wrote. Anything else can strike after the commit was written.
-            Self::AtCommit(error) if is_busy(error) => error.clone().into(),
+            Self::AtCommit(error) if Fault::of(error) == Fault::Busy => error.clone().into(),
             Self::AtCommit(_) => StoreError::UnknownOutcome,
         }
     }
-}
-
-fn is_busy(error: &DbErr) -> bool {
-    Fault::of(error) == Fault::Unavailable && error.to_string().contains("(code: 5)")
 }
 
 /// The task that writes.
@@ -134,6 +132,8 @@ pub(super) struct Writer {
     pub(super) context: Context,
     pub(super) queue: mpsc::Receiver<Box<dyn Job>>,
     pub(super) closing: CancellationToken,
+    /// A write that takes longer holds up all others: it is rolled back.
+    pub(super) job_time: Duration,
 }
 
 impl Writer {
@@ -218,7 +218,7 @@ impl Writer {
                     Some(transaction) => transaction,
                     none => none.insert(begin(connection).await?),
                 };
-                run(transaction, taken).await?;
+                run(transaction, taken, self.job_time).await?;
             }
             let spent = self.context.clock.elapsed().saturating_sub(began);
             next = if batch.len() < MAX_BATCH && spent < BATCH_TIME {
@@ -252,9 +252,13 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
 }
 
 /// Runs a write in a savepoint, which is kept or rolled back alone.
-async fn run(transaction: &DatabaseTransaction, taken: &mut Taken) -> Result<(), DbErr> {
+async fn run(
+    transaction: &DatabaseTransaction,
+    taken: &mut Taken,
+    bound: Duration,
+) -> Result<(), DbErr> {
     let savepoint = WriteTransaction::new(transaction.begin().await?);
-    let kept = tokio::time::timeout(JOB_TIME, taken.job.run(&savepoint)).await;
+    let kept = tokio::time::timeout(bound, taken.job.run(&savepoint)).await;
     let (savepoint, events) = savepoint.into_parts();
     if let Ok(true) = kept {
         savepoint.commit().await?;

@@ -84,6 +84,7 @@ impl Sqlite {
                 context: context.clone(),
                 queue: jobs,
                 closing: closing.clone(),
+                job_time: config.timeout,
             }
             .run(),
         );
@@ -133,6 +134,10 @@ impl Sqlite {
         {
             tracing::error!(%error, "the database writer failed");
         }
+    }
+
+    pub(super) fn is_writing(&self) -> bool {
+        !self.queue.is_closed()
     }
 
     pub(super) fn dedicated(&self) -> DatabaseConnection {

@@ -97,20 +97,32 @@ fn rows(events: &[&Event], entropy: &dyn Entropy) -> String {
 /// The database does not take it.
 pub async fn beat(database: &Database, clock: &dyn Clock) -> Result<bool, StoreError> {
     let now = clock.now();
+    commit_heartbeat(database, now, now.minus(Duration::from_secs(1))).await
+}
+
+/// Commits a heartbeat whenever the last one was, for a follower that waits for the proof.
+pub(super) async fn beat_now(database: &Database, clock: &dyn Clock) -> Result<bool, StoreError> {
+    commit_heartbeat(database, clock.now(), Timestamp::from_micros(i64::MAX)).await
+}
+
+async fn commit_heartbeat(
+    database: &Database,
+    now: Timestamp,
+    unless_after: Timestamp,
+) -> Result<bool, StoreError> {
     // A heartbeat from the future was set by a clock that ran ahead, and must not silence the others.
-    let (due, absurd) = (
-        now.minus(Duration::from_secs(1)),
-        now.plus(Duration::from_secs(5)),
-    );
+    let absurd = now.plus(Duration::from_secs(5));
     let written = database
         .write(move |transaction| {
             Box::pin(async move {
                 let beaten = transaction
                     .execute_raw(Statement::from_sql_and_values(
                         transaction.get_database_backend(),
-                        "UPDATE feed_head SET heartbeat_at = $1
+                        // Followers look for a change, so that even a clock that stands still must make one.
+                        "UPDATE feed_head
+                         SET heartbeat_at = CASE WHEN heartbeat_at = $1 THEN $1 + 1 ELSE $1 END
                          WHERE id = 1 AND (heartbeat_at <= $2 OR heartbeat_at > $3)",
-                        [now, due, absurd].map(|at| at.as_micros().into()),
+                        [now, unless_after, absurd].map(|at| at.as_micros().into()),
                     ))
                     .await?;
                 Ok::<_, StoreError>(beaten.rows_affected() > 0)

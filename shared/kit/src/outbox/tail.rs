@@ -7,7 +7,7 @@ use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    append::beat,
+    append::{beat, beat_now},
     read::{Cursor, Head, Read, StoredEvent, head, read},
 };
 use crate::{
@@ -254,10 +254,28 @@ async fn keep_beating(database: Database, clock: SharedClock) {
     if database.backend() == DbBackend::Sqlite {
         return std::future::pending().await;
     }
+    let mut last: Option<Duration> = None;
     loop {
-        if let Err(error) = beat(&database, &*clock).await {
-            tracing::debug!(error = ?error, "no heartbeat");
+        let at = clock.elapsed();
+        // The first one comes at once, so that a process that starts is not stale for a second.
+        let beaten = match last {
+            None => beat_now(&database, &*clock).await.map(drop),
+            Some(last) if at.saturating_sub(last) >= HEARTBEAT => {
+                beat(&database, &*clock).await.map(drop)
+            }
+            Some(_) => Ok(()),
+        };
+        match beaten {
+            Ok(()) => {
+                if last.is_none_or(|last| at.saturating_sub(last) >= HEARTBEAT) {
+                    last = Some(at);
+                }
+                tokio::time::sleep(POLL).await;
+            }
+            Err(error) => {
+                tracing::debug!(error = ?error, "no heartbeat");
+                tokio::time::sleep(RETRY).await;
+            }
         }
-        tokio::time::sleep(HEARTBEAT).await;
     }
 }

@@ -1,4 +1,5 @@
 //! The store of the kit on both engines.
+#![expect(clippy::unwrap_used, reason = "tests say what they expect by failing")]
 
 mod feed;
 mod follow;

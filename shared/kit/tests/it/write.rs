@@ -127,9 +127,7 @@ async fn panic_of_a_write_reaches_its_caller_alone() {
                     .write(|transaction| {
                         Box::pin(async move {
                             insert(transaction, "lost").await?;
-                            if items_are_cursed() {
-                                panic!("a defect");
-                            }
+                            assert!(all_is_well(), "a defect");
                             Ok::<_, StoreError>(())
                         })
                     })
@@ -150,8 +148,8 @@ async fn panic_of_a_write_reaches_its_caller_alone() {
     }
 }
 
-fn items_are_cursed() -> bool {
-    true
+fn all_is_well() -> bool {
+    false
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,6 +199,31 @@ async fn dropped_write_is_rolled_back() {
         create(&database, "next").await.unwrap();
         assert_eq!(items(&database).await, ["next"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn write_that_holds_up_the_others_is_ended() {
+    let database = TestDatabase::sqlite::<Migrator>().await;
+    let config = DatabaseConfig {
+        timeout: Duration::from_millis(200),
+        ..DatabaseConfig::new(database.url())
+    };
+    let impatient = Database::connect(&config, Arc::new(SystemClock), Arc::new(SystemEntropy))
+        .await
+        .unwrap();
+    let stuck = impatient.write(|transaction| {
+        Box::pin(async move {
+            insert(transaction, "stuck").await?;
+            std::future::pending::<Result<(), StoreError>>().await
+        })
+    });
+    let (stuck, next) = tokio::join!(stuck, create(&impatient, "next"));
+    assert!(
+        matches!(stuck, Err(StoreError::Unavailable(_))),
+        "{stuck:?}"
+    );
+    next.unwrap();
+    assert_eq!(items(&database).await, ["next"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -298,7 +321,9 @@ async fn closed_database_finishes_what_is_queued_and_takes_no_more() {
         .collect();
     let mut committed = 0;
     create(&database, "first").await.unwrap();
+    database.ping().await.unwrap();
     database.close().await;
+    assert!(database.ping().await.is_err());
     for task in queued {
         match task.await.unwrap() {
             Ok(_) => committed += 1,
