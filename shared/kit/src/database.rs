@@ -16,14 +16,14 @@ pub use self::{
     error::StoreError,
     write::{Event, WriteFuture, WriteTransaction, Written},
 };
-use crate::{clock::SharedClock, entropy::SharedEntropy};
+use crate::{clock::SharedClock, config::DatabaseArgs, entropy::SharedEntropy};
 
 /// Where the database is and how it is used.
 #[derive(Clone)]
 pub struct DatabaseConfig {
     /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`.
     pub url: String,
-    /// Most connections that read (SQLite) or work (PostgreSQL); `None`: one a core, or 16.
+    /// Most connections that read (SQLite) or work (PostgreSQL); `None`: one a core, or ten.
     pub max_connections: Option<u32>,
     /// Whether this process serves the database: on SQLite no second one may.
     pub exclusive: bool,
@@ -41,6 +41,16 @@ impl DatabaseConfig {
             max_connections: None,
             exclusive: false,
             timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+impl From<&DatabaseArgs> for DatabaseConfig {
+    /// Not exclusive: the verb that serves adds it.
+    fn from(args: &DatabaseArgs) -> Self {
+        Self {
+            max_connections: Some(args.database_max_readers).filter(|&count| count > 0),
+            ..Self::new(args.database_url.as_str())
         }
     }
 }

@@ -268,10 +268,7 @@ mod tests {
         let blob = sealer.seal(b"row 1", b"text", &SystemEntropy);
         assert_eq!(sealer.open(b"row 1", &blob).unwrap().as_slice(), b"text");
         assert_eq!(sealer.open(b"row 2", &blob), Err(BrokenSeal));
-        assert_eq!(
-            Sealer::new([2; 32]).open(b"row 1", &blob),
-            Err(BrokenSeal)
-        );
+        assert_eq!(Sealer::new([2; 32]).open(b"row 1", &blob), Err(BrokenSeal));
         for place in 0..blob.len() {
             let mut changed = blob.clone();
             changed[place] ^= 1;

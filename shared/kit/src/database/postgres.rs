@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{clock::SharedClock, entropy, outbox};
 
-const MAX_CONNECTIONS: u32 = 16;
+const MAX_CONNECTIONS: u32 = 10;
 /// Connections are renewed, so that they follow a moved address and give memory back.
 const MAX_LIFETIME: Duration = Duration::from_mins(30);
 /// A connection idle for longer is tried before it is used.
