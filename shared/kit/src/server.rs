@@ -261,7 +261,9 @@ impl ServerBuilder {
     pub async fn serve(self, shutdown: Shutdown) -> Result<(), ServeError> {
         install_crypto();
         let closed = CancellationToken::new();
-        let _close_on_drop = closed.clone().drop_guard();
+        // Whoever drops this future, or an error on the way, ends what has begun so far.
+        let _close = closed.clone().drop_guard();
+        let _drain = shutdown.draining().clone().drop_guard();
         let calls = Calls::new(
             &self.registry,
             &self.limits,

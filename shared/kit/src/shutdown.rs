@@ -87,3 +87,33 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> i32 {
         _ = interrupt.recv() => 128 + SignalKind::interrupt().as_raw_value(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_signal_begins_the_end_and_forces_nothing() {
+        let shutdown = Shutdown::from_signals().expect("takes the signals");
+        assert!(!shutdown.started().is_cancelled());
+        kill_process(getpid(), Signal::TERM).expect("signals itself");
+        tokio::time::timeout(Duration::from_secs(20), shutdown.started().cancelled())
+            .await
+            .expect("hears it");
+        assert!(!shutdown.draining().is_cancelled());
+        assert!(!shutdown.forced().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn force_ends_every_stage() {
+        let shutdown = Shutdown::manual();
+        shutdown.force();
+        assert!(shutdown.started().is_cancelled());
+        assert!(shutdown.draining().is_cancelled());
+        assert!(shutdown.forced().is_cancelled());
+    }
+}

@@ -231,3 +231,78 @@ impl<B: http_body::Body<Data = Bytes>> http_body::Body for Body<B> {
         self.inner.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::{
+        error::OTelSdkResult,
+        propagation::TraceContextPropagator,
+        trace::{SdkTracerProvider, SpanData, SpanExporter},
+    };
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[derive(Debug, Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+    impl SpanExporter for Kept {
+        async fn export(&self, mut batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.lock().expect("not poisoned").append(&mut batch);
+            Ok(())
+        }
+    }
+
+    fn request() -> Request<()> {
+        Request::builder()
+            .uri("/identity.auth.v1.AuthService/Login")
+            .header("content-type", "application/grpc")
+            .header(
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            )
+            .body(())
+            .expect("a request")
+    }
+
+    #[tokio::test]
+    async fn a_span_joins_the_callers_trace_and_says_how_the_call_ended() {
+        global::set_text_map_propagator(TraceContextPropagator::new());
+        let kept = Kept::default();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(kept.clone())
+            .build();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let subscriber = tracing_subscriber::registry().with(layer);
+        let methods = Arc::new(Methods::new(&prometheus::Registry::new()).expect("registers"));
+        tracing::subscriber::with_default(subscriber, || {
+            let mut call = Call::begin(&methods, &request());
+            let mut trailers = HeaderMap::new();
+            trailers.insert("grpc-status", http::HeaderValue::from_static("14"));
+            call.see(&trailers);
+        });
+        let spans = kept.0.lock().expect("not poisoned").clone();
+        let [span] = spans.as_slice() else {
+            panic!("expected one span, got {spans:?}")
+        };
+        assert_eq!(span.name, "identity.auth.v1.AuthService/Login");
+        assert_eq!(span.span_kind, opentelemetry::trace::SpanKind::Server);
+        assert_eq!(span.parent_span_id.to_string(), "b7ad6b7169203331");
+        let trace = span.span_context.trace_id().to_string();
+        assert_eq!(trace, "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(span.status, SpanStatus::error("UNAVAILABLE"));
+        let attribute = |key: &str| {
+            let found = span.attributes.iter().find(|one| one.key.as_str() == key);
+            found.map(|one| one.value.to_string())
+        };
+        assert_eq!(attribute("rpc.system.name").as_deref(), Some("grpc"));
+        assert_eq!(
+            attribute("rpc.response.status_code").as_deref(),
+            Some("UNAVAILABLE")
+        );
+        assert_eq!(attribute("error.type").as_deref(), Some("UNAVAILABLE"));
+    }
+}

@@ -21,6 +21,9 @@ use super::{
 };
 use crate::layers::{Stack, StackBody};
 
+/// The least that the library takes as the buffer of an HTTP/1.1 connection.
+const MIN_BUFFER_BYTES: usize = 8192;
+
 /// The body of an answer: straight from the layers, or translated.
 pub(super) type AnswerBody = Either<StackBody, Body>;
 
@@ -93,7 +96,7 @@ pub(super) struct Endpoint {
 pub(super) struct Shared {
     pub(super) name: &'static str,
     pub(super) face: Face,
-    pub(super) certificates: Option<Certificates>,
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) limits: Limits,
     pub(super) http: auto::Builder<TokioExecutor>,
     pub(super) connections: TaskTracker,
@@ -108,7 +111,11 @@ impl Endpoint {
         limits: &Limits,
         face: Face,
     ) -> Result<Self, ServeError> {
-        let certificates = tls.cloned().map(Certificates::read).transpose()?;
+        let certificates = tls
+            .cloned()
+            .map(Certificates::read)
+            .transpose()?
+            .map(Arc::new);
         Ok(Self {
             listener,
             shared: Shared {
@@ -137,16 +144,10 @@ impl Endpoint {
         let connections = self.shared.connections.clone();
         connections.close();
         let shared = Arc::new(self.shared);
-        if shared.certificates.is_some() {
-            let (shared, closed) = (Arc::clone(&shared), closed.clone());
-            tokio::spawn(async move {
-                let follow = async {
-                    if let Some(certificates) = &shared.certificates {
-                        certificates.follow(shared.limits.certificate_poll).await;
-                    }
-                };
-                closed.run_until_cancelled(follow).await;
-            });
+        if let Some(certificates) = &shared.certificates {
+            let follow = Arc::clone(certificates).follow(shared.limits.certificate_poll);
+            let closed = closed.clone();
+            tokio::spawn(async move { closed.run_until_cancelled(follow).await });
         }
         tracing::info!(
             listener = shared.name,
@@ -172,7 +173,7 @@ fn protocols(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
         .max_headers(limits.max_header_lines)
-        .max_buf_size(limits.max_header_bytes as usize)
+        .max_buf_size((limits.max_header_bytes as usize).max(MIN_BUFFER_BYTES))
         .keep_alive(true)
         .half_close(false);
     builder

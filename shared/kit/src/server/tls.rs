@@ -14,7 +14,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_rustls::TlsAcceptor;
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
 use zeroize::Zeroizing;
@@ -151,26 +154,28 @@ impl Certificates {
     }
 
     /// Reads the files again and again; never ends.
-    pub(super) async fn follow(&self, every: Duration) {
+    pub(super) async fn follow(self: Arc<Self>, every: Duration) {
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut broken = false;
         loop {
             ticks.tick().await;
-            match self.renew() {
-                Ok(renewed) => {
-                    if renewed {
-                        tracing::info!("the certificates were renewed");
-                    }
-                    broken = false;
+            let this = Arc::clone(&self);
+            let Ok(renewed) = spawn_blocking(move || this.renew()).await else {
+                continue;
+            };
+            match renewed {
+                Ok(true) => tracing::info!("the certificates were renewed"),
+                Ok(false) => {}
+                // Told once, not at every look, for as long as it lasts.
+                Err(error) if !broken => {
+                    tracing::error!(%error, "the certificates cannot be renewed; the old ones stay");
+                    broken = true;
+                    continue;
                 }
-                // Files that are being replaced are broken for a moment: what is told once is what lasts.
-                Err(error) => {
-                    if !std::mem::replace(&mut broken, true) {
-                        tracing::error!(%error, "the certificates cannot be renewed; the old ones stay");
-                    }
-                }
+                Err(_) => continue,
             }
+            broken = false;
         }
     }
 
