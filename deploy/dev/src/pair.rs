@@ -38,6 +38,16 @@ impl Pair {
         })
     }
 
+    /// The process id of a service.
+    #[must_use]
+    pub fn id(&self, service: Service) -> u32 {
+        let [user, auth] = &self.processes;
+        match service {
+            Service::User => user.id(),
+            Service::Auth => auth.id(),
+        }
+    }
+
     /// Waits for one of them to end unasked.
     pub async fn broken(&mut self) -> Problem {
         loop {

@@ -11,21 +11,21 @@ const PAIRS: usize = 9;
 const DISTURBED: f64 = 1.15;
 
 /// What a comparison found.
-pub struct Ratio {
+pub(crate) struct Ratio {
     /// The median of reference time ÷ subject time: 1 means as fast, below 1 slower than the reference.
-    pub speed: f64,
+    pub(crate) speed: f64,
     /// The least and the greatest of the pairs that counted.
-    pub range: (f64, f64),
+    pub(crate) range: (f64, f64),
     /// The subject's median time for one operation.
-    pub subject: Duration,
+    pub(crate) subject: Duration,
     /// The reference's median time for one operation.
-    pub reference: Duration,
+    pub(crate) reference: Duration,
     /// How many pairs counted.
-    pub pairs: usize,
+    pub(crate) pairs: usize,
 }
 
 /// Compares two ways of doing a thing. Each closure does its work `operations` times and is timed as a whole.
-pub fn compare(
+pub(crate) fn compare(
     operations: u32,
     mut subject: impl FnMut(u32),
     mut reference: impl FnMut(u32),
@@ -71,7 +71,7 @@ pub fn compare(
 }
 
 /// The median; sorts its input.
-pub fn median(values: &mut [f64]) -> f64 {
+pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
