@@ -1,9 +1,14 @@
 //! The first administrator of a new database, and passwords that nobody chose.
 
-use std::{fmt::Write, io::ErrorKind, process::Stdio};
+use std::{
+    fmt::Write,
+    process::{Command, Stdio},
+};
+
+use identity_proto::auth::v1::TokenSet;
+use serde_json::Value;
 
 use crate::{api::Api, private_file, problem::Problem, service::Launch, session};
-use identity_proto::auth::v1::TokenSet;
 
 /// A new administrator: what to log in with.
 #[derive(Clone)]
@@ -14,63 +19,54 @@ pub struct Administrator {
     pub password: String,
 }
 
-/// Makes an administrator with the verb of user-service.
+/// Makes an administrator with the verb of user-service, which chooses the password.
 ///
 /// # Errors
 ///
 /// When the verb refuses; its own words are in the problem.
 pub fn create(user_service: &Launch, username: &str) -> Result<Administrator, Problem> {
-    let password = random_password()?;
-    let password_file = user_service
-        .material
-        .folder_of(user_service.service)
-        .join("new-administrator-password");
-    private_file::write(&password_file, password.as_bytes())?;
-    let output = user_service
-        .verb("create-admin")
-        .args(["--username", username])
-        .args(["--email", &format!("{username}@example.org")])
-        .arg("--password-file")
-        .arg(&password_file)
+    let output = command(user_service, username)
         .stdin(Stdio::null())
-        .output();
-    match std::fs::remove_file(&password_file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(Problem::file("remove", &password_file, &error));
-        }
-        _ => {}
-    }
-    let output =
-        output.map_err(|error| Problem::new(format!("cannot run create-admin: {error}")))?;
+        .output()
+        .map_err(|error| Problem::new(format!("cannot run create-admin: {error}")))?;
     if !output.status.success() {
         return Err(Problem::new(format!(
             "create-admin failed: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         )));
     }
+    let printed: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| Problem::new(format!("create-admin printed no JSON: {error}")))?;
+    let text = |field: &str| {
+        let value = printed[field].as_str();
+        value
+            .map(str::to_owned)
+            .ok_or_else(|| Problem::new(format!("create-admin printed no {field}")))
+    };
     Ok(Administrator {
-        username: username.to_owned(),
-        password,
+        username: text("username")?,
+        password: text("password")?,
     })
 }
 
+/// The command that makes an administrator.
+#[must_use]
+pub fn command(user_service: &Launch, username: &str) -> Command {
+    let mut command = user_service.verb("create-admin");
+    command
+        .args(["--username", username])
+        .args(["--email", &format!("{username}@example.org")]);
+    command
+}
+
 impl Administrator {
-    /// Logs in; where the password must be changed first, to a new random one, which is kept here.
+    /// Logs in.
     ///
     /// # Errors
     ///
     /// When the login is refused.
-    pub async fn log_in(&mut self, api: &Api) -> Result<TokenSet, Problem> {
-        use identity_proto::auth::v1::login_response::Result as Step;
-        match session::begin(api, &self.username, &self.password).await? {
-            Step::Tokens(tokens) => Ok(tokens),
-            Step::Challenge(challenge) => {
-                let password = random_password()?;
-                let tokens = session::change_password(api, challenge, &password).await?;
-                self.password = password;
-                Ok(tokens)
-            }
-        }
+    pub async fn log_in(&self, api: &Api) -> Result<TokenSet, Problem> {
+        session::log_in(api, &self.username, &self.password, &self.password).await
     }
 }
 

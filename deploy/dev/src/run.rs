@@ -129,7 +129,7 @@ impl Stage {
         }
         let [user_service, _] = &self.launches;
         // The name is taken when an earlier session has ended: its password is not ours to know.
-        let mut administrator = administrator::create(user_service, "admin").or_else(|_| {
+        let administrator = administrator::create(user_service, "admin").or_else(|_| {
             let name = format!("admin-{}", &private_file::random_hex()?[..8]);
             administrator::create(user_service, &name)
         })?;
@@ -150,12 +150,12 @@ impl Stage {
     /// The command line that makes another administrator.
     fn another_administrator(&self) -> String {
         let [user_service, _] = &self.launches;
-        let command = user_service.verb("create-admin");
-        let words = std::iter::once(command.get_program())
+        let command = administrator::command(user_service, "another");
+        std::iter::once(command.get_program())
             .chain(command.get_args())
             .map(|word| tour::shell_word(&word.to_string_lossy()))
-            .collect::<Vec<_>>();
-        format!("{} --help", words.join(" "))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 

@@ -140,9 +140,13 @@ pub fn calls(tokens: &TokenSet, files: &SessionFiles, ports: &Ports) -> String {
     text
 }
 
-/// A word for the shell, whatever is in it.
+/// A word for the shell, whatever is in it; quoted where it needs to be.
 #[must_use]
 pub fn shell_word(text: &str) -> String {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:=".contains(character);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -166,6 +170,7 @@ mod tests {
 
     #[test]
     fn a_path_with_a_quote_stays_one_word() {
+        assert_eq!(shell_word("/tmp/plain-1"), "/tmp/plain-1");
         assert_eq!(shell_word("/tmp/it's here"), r"'/tmp/it'\''s here'");
     }
 }

@@ -1,6 +1,9 @@
 //! A pair of services with a store of its own, and an administrator who is logged in.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+};
 
 use identity_dev::{
     administrator,
@@ -15,8 +18,12 @@ use identity_proto::{
     user::v1::{CreateUserRequest, ListRolesRequest, User},
 };
 use tempfile::TempDir;
+use tonic::transport::Channel;
 
 use super::{Person, Replica, Store};
+
+/// The first of the addresses that clients can call from besides 127.0.0.1.
+const FIRST_SOURCE: Ipv4Addr = Ipv4Addr::new(127, 1, 0, 1);
 
 /// A pair of services. Dropping it kills them and removes their data.
 pub(crate) struct World {
@@ -103,7 +110,7 @@ impl World {
 
     /// Makes the first administrator and logs in.
     pub(crate) async fn log_administrator_in(&mut self) -> TokenSet {
-        let mut administrator = administrator::create(&self.user.launch, "root-admin").unwrap();
+        let administrator = administrator::create(&self.user.launch, "root-admin").unwrap();
         let tokens = administrator.log_in(&self.api).await.unwrap();
         self.admin.clone_from(&tokens.access_token);
         tokens
@@ -130,6 +137,23 @@ impl World {
         };
         let name = format!("second-{}", service.name());
         Replica::new(launch, log_of(self.folder.path(), &name))
+    }
+
+    /// The public listeners as a client at another address of this machine sees them.
+    ///
+    /// Throttles count by network: a trial of many wrong passwords comes from many.
+    pub(crate) fn api_from(&self, number: usize) -> Api {
+        let number = u32::try_from(number).unwrap();
+        let source = IpAddr::V4(Ipv4Addr::from_bits(FIRST_SOURCE.to_bits() + number));
+        let channel = |replica: &Replica| {
+            let url = format!("http://{}", replica.launch.endpoints.public);
+            let endpoint = Channel::from_shared(url).unwrap();
+            endpoint.local_address(Some(source)).connect_lazy()
+        };
+        Api {
+            user: channel(&self.user),
+            auth: channel(&self.auth),
+        }
     }
 
     /// A new user without a password.
