@@ -6,3 +6,5 @@ mod parse;
 pub mod session;
 pub mod signing_key;
 mod status;
+
+pub(crate) use convert::signing_key as signing_key_to_wire;

@@ -1,8 +1,16 @@
 //! Who are you: login, tokens, sessions and keys.
 
+pub mod app;
 pub mod authority;
+pub mod cli;
 pub mod client;
+pub mod config;
 pub mod domain;
+pub mod feed;
 pub mod grpc;
+pub mod health;
+pub mod housekeeping;
+pub mod http;
+pub mod setup;
 pub mod signer;
 pub mod store;

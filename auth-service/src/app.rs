@@ -1,0 +1,354 @@
+//! The composition root: takes bound listeners and a shutdown, and puts everything together.
+
+use std::{error::Error, io, sync::Arc};
+
+use identity_guard::{
+    AccessState, Rules,
+    channel::{ChannelError, IdentityChannel},
+    layer::{Guard, GuardConfig, GuardLayer, TokenFallback},
+    rights::RightsSource,
+    rules::RulesError,
+    services::{ServiceIdentities, ServiceIdentityError},
+};
+use identity_kit::{
+    clock::SharedClock,
+    config::ConfigError,
+    consistency::ConsistencyTokens,
+    database::Database,
+    entropy::SharedEntropy,
+    health::Health,
+    outbox::Tail,
+    page::PageTokens,
+    password::{HashPool, HashPoolError},
+    secret::RootSecret,
+    server::{Addresses, Listeners, ServeError, ServerBuilder},
+    shutdown::Shutdown,
+};
+use identity_proto::auth::v1::{
+    access_feed_service_server::{self, AccessFeedServiceServer},
+    auth_service_server::{self, AuthServiceServer},
+    session_service_server::{self, SessionServiceServer},
+    signing_key_service_server::{self, SigningKeyServiceServer},
+};
+use prometheus::Registry;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::{
+    authority::{Authority, KeyRing, KeyRingError},
+    client::{GrpcUserDirectory, UserDirectory},
+    config::{Config, RootSecretError},
+    domain::throttle::ThrottleKeys,
+    feed::{AccessFeedGrpc, FeedMemory, Intake},
+    grpc::{auth::AuthGrpc, session::SessionGrpc, signing_key::SigningKeyGrpc},
+    health::HealthWatch,
+    housekeeping::Housekeeping,
+    http,
+    setup::{self, SetupError},
+};
+
+/// The services of the public listener.
+pub const PUBLIC_SERVICES: [&str; 3] = [
+    auth_service_server::SERVICE_NAME,
+    session_service_server::SERVICE_NAME,
+    signing_key_service_server::SERVICE_NAME,
+];
+
+/// The services that are on the internal listener alone.
+pub const INTERNAL_SERVICES: [&str; 1] = [access_feed_service_server::SERVICE_NAME];
+
+/// Streams that last for as long as somebody listens.
+const ENDLESS_METHODS: [&str; 1] = ["/identity.auth.v1.AccessFeedService/Watch"];
+
+/// The name of the feed in consistency tokens.
+const FEED: &str = "auth";
+
+/// Where users and their rights are read.
+pub enum DirectorySource {
+    /// user-service, as the configuration says.
+    Remote,
+    /// Somebody else, as in tests.
+    Given(Arc<dyn UserDirectory>),
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no root secret.
+    #[error(transparent)]
+    RootSecret(#[from] RootSecretError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The signing keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// The rules of the contract cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// A service identity is wrong.
+    #[error("--service-identity: {0}")]
+    Identity(#[from] ServiceIdentityError),
+    /// user-service cannot be called that way.
+    #[error("--user-url: {0}")]
+    Channel(#[from] ChannelError),
+    /// Passwords cannot be verified.
+    #[error(transparent)]
+    Passwords(#[from] HashPoolError),
+    /// A listener cannot be used.
+    #[error("a listener cannot be used: {0}")]
+    Listener(#[from] io::Error),
+}
+
+/// The running service.
+pub struct App {
+    addresses: Addresses,
+    authority: Arc<Authority>,
+    server: JoinHandle<Result<(), ServeError>>,
+    tasks: Vec<JoinHandle<()>>,
+    cancel: CancellationToken,
+}
+
+/// What the parts of the service are made from.
+struct Parts<'a> {
+    config: &'a Config,
+    root: RootSecret,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+    database: Database,
+    cancel: CancellationToken,
+}
+
+impl App {
+    /// Starts the service on bound listeners, until the shutdown is over. It does not wait for user-service.
+    ///
+    /// # Errors
+    /// Wrong configuration, or a database that cannot be used.
+    pub async fn start(
+        listeners: Listeners,
+        shutdown: Shutdown,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+        registry: Registry,
+        config: &Config,
+        directory: DirectorySource,
+    ) -> Result<Self, StartError> {
+        config.server.require_private_internal_listener()?;
+        let root = config.access.root_secret()?;
+        let services = ServiceIdentities::parse(&config.access.service_identity)?;
+        let rules = rules()?;
+        let directory = directory.open(config, &clock)?;
+        let addresses = listeners.addresses()?;
+        let database = setup::open(config, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let parts = Parts {
+            config,
+            root,
+            clock,
+            entropy,
+            database,
+            cancel: CancellationToken::new(),
+        };
+        let keys = parts.keys().await?;
+        let memory = Arc::new(FeedMemory::default());
+        let authority = Arc::new(parts.authority(keys, &memory, directory)?);
+        let guard = Guard::new(GuardConfig {
+            rules: Arc::new(rules),
+            state: Arc::clone(&authority.state),
+            fallback: Some(Arc::clone(&authority) as Arc<dyn TokenFallback>),
+            rights: Arc::clone(&authority) as Arc<dyn RightsSource>,
+            services,
+            exempt: Vec::new(),
+        });
+        let feed = AccessFeedGrpc::new(
+            Arc::clone(&memory),
+            parts.database.clone(),
+            Arc::clone(&parts.clock),
+            authority.issuer.clone(),
+            shutdown.draining().clone(),
+        );
+        let public = Health::new(PUBLIC_SERVICES);
+        let internal = Health::new(PUBLIC_SERVICES.into_iter().chain(INTERNAL_SERVICES));
+        let server = ServerBuilder::new(listeners)
+            .configured(&config.server)?
+            .public(routes(&authority), http::routes(Arc::clone(&authority)))
+            .internal(routes(&authority).add_service(AccessFeedServiceServer::new(feed)))
+            .guard(GuardLayer::new(Arc::new(guard)))
+            .health(public.clone(), internal.clone())
+            .reflection(config.server.reflection, &PUBLIC_SERVICES)
+            .endless(&ENDLESS_METHODS)
+            .metrics(registry);
+        let tasks = parts.tasks(&authority, memory, public, internal);
+        tracing::info!(
+            public = %addresses.public,
+            internal = %addresses.internal,
+            admin = %addresses.admin,
+            "serving"
+        );
+        Ok(Self {
+            addresses,
+            authority,
+            server: tokio::spawn(server.serve(shutdown)),
+            tasks,
+            cancel: parts.cancel,
+        })
+    }
+
+    /// Where the service listens.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The shared parts, for whoever runs the service in the same process.
+    #[must_use]
+    pub const fn authority(&self) -> &Arc<Authority> {
+        &self.authority
+    }
+
+    /// Waits for the end, which a shutdown brings, and puts everything down in order.
+    ///
+    /// # Errors
+    /// The server could not be started.
+    pub async fn ended(self) -> Result<(), Box<dyn Error>> {
+        let served = self.server.await;
+        self.cancel.cancel();
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a background task panicked");
+            }
+        }
+        self.authority.database.close().await;
+        Ok(served??)
+    }
+}
+
+impl DirectorySource {
+    fn open(
+        self,
+        config: &Config,
+        clock: &SharedClock,
+    ) -> Result<Arc<dyn UserDirectory>, ChannelError> {
+        match self {
+            Self::Given(directory) => Ok(directory),
+            Self::Remote => {
+                let channel = IdentityChannel::new(config.access.channel(), Arc::clone(clock))?;
+                Ok(Arc::new(GrpcUserDirectory::new(channel)))
+            }
+        }
+    }
+}
+
+impl Parts<'_> {
+    async fn keys(&self) -> Result<Arc<KeyRing>, KeyRingError> {
+        let keys = KeyRing::new(
+            self.database.clone(),
+            &self.root,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.entropy),
+        );
+        keys.load_or_create(self.config.tokens.signing_algorithm)
+            .await?;
+        Ok(Arc::new(keys))
+    }
+
+    fn authority(
+        &self,
+        keys: Arc<KeyRing>,
+        memory: &Arc<FeedMemory>,
+        directory: Arc<dyn UserDirectory>,
+    ) -> Result<Authority, StartError> {
+        let (config, policy) = (self.config, self.config.policy());
+        let state = Arc::new(AccessState::new(
+            config.tokens.verifier(policy.leeway),
+            Arc::clone(&self.clock),
+            config.access.max_staleness(),
+        ));
+        let intake = Intake {
+            database: self.database.clone(),
+            keys: Arc::clone(&keys),
+            state: Arc::clone(&state),
+            memory: Arc::clone(memory),
+            clock: Arc::clone(&self.clock),
+            leeway: policy.leeway,
+        };
+        let tail = Tail::spawn(
+            &self.database,
+            Arc::clone(&self.clock),
+            self.cancel.clone(),
+            Arc::new(intake),
+        );
+        let hashes = HashPool::new(
+            config.login.hash_threads,
+            config.login.hash_queue,
+            config.login.password_policy(),
+            Arc::clone(&self.entropy),
+        )?;
+        let pages = PageTokens::new(self.root.derive("page tokens"), Arc::clone(&self.entropy));
+        Ok(Authority {
+            database: self.database.clone(),
+            directory,
+            hashes: Arc::new(hashes),
+            keys,
+            state,
+            tail: Arc::new(tail),
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            policy,
+            issuer: config.tokens.issuer.clone(),
+            audience: config.tokens.audience.clone(),
+            consistency: ConsistencyTokens::new(FEED, self.root.derive("consistency tokens")),
+            pages,
+            throttle_keys: ThrottleKeys::new(&self.root.derive("throttle keys")),
+        })
+    }
+
+    fn tasks(
+        &self,
+        authority: &Authority,
+        memory: Arc<FeedMemory>,
+        public: Health,
+        internal: Health,
+    ) -> Vec<JoinHandle<()>> {
+        let health = HealthWatch {
+            public,
+            internal,
+            database: self.database.clone(),
+            keys: Arc::clone(&authority.keys),
+            state: Arc::clone(&authority.state),
+        };
+        let housekeeping = Housekeeping {
+            database: self.database.clone(),
+            memory,
+            clock: Arc::clone(&self.clock),
+            leeway: authority.policy.leeway,
+        };
+        vec![
+            tokio::spawn(health.run(self.cancel.clone())),
+            tokio::spawn(housekeeping.run(self.cancel.clone())),
+        ]
+    }
+}
+
+/// The rules of the contract: every RPC that is served has one.
+fn rules() -> Result<Rules, RulesError> {
+    let rules = Rules::from_descriptor_set(identity_proto::DESCRIPTOR_SET)?;
+    rules.require(&PUBLIC_SERVICES)?;
+    rules.require(&INTERNAL_SERVICES)?;
+    Ok(rules)
+}
+
+/// What both listeners serve.
+fn routes(authority: &Arc<Authority>) -> Routes {
+    Routes::default()
+        .add_service(AuthServiceServer::new(AuthGrpc::new(Arc::clone(authority))))
+        .add_service(SessionServiceServer::new(SessionGrpc::new(Arc::clone(
+            authority,
+        ))))
+        .add_service(SigningKeyServiceServer::new(SigningKeyGrpc::new(
+            Arc::clone(authority),
+        )))
+}
