@@ -111,6 +111,7 @@ fn leaf(service: Service) -> Result<CertificateParams, rcgen::Error> {
         .push(DnType::CommonName, service.name());
     leaf.subject_alt_names = vec![
         SanType::URI(service.identity().as_str().try_into()?),
+        SanType::DnsName(service.name().try_into()?),
         SanType::DnsName("localhost".try_into()?),
         SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
     ];

@@ -39,7 +39,8 @@ impl Service {
         }
     }
 
-    /// The name in its certificate that its peer trusts.
+    /// The name in its certificate by which its peer's internal listener knows it. A client looks for the
+    /// service's plain name instead.
     #[must_use]
     pub fn identity(self) -> String {
         format!("spiffe://identity.localhost/{}", self.name())
@@ -177,7 +178,7 @@ impl Launch {
                 .arg(self.material.certificate(own))
                 .arg("--peer-key-file")
                 .arg(self.material.private_key(own))
-                .args(["--peer-san", &peer.identity()]);
+                .args(["--peer-san", peer.name()]);
         }
         command.args(&self.extra);
         command

@@ -132,7 +132,7 @@ struct Scene {
 impl Scene {
     async fn set(store: Store) -> Self {
         let mut world = World::linked(store, Link::ServiceKey).await;
-        world.auth.launch.extra = vec!["--access-token-seconds=1".to_owned()];
+        world.auth.launch.extra = vec!["--access-token-seconds=10".to_owned()];
         world.start().await;
         let ordinary = world.person("ordinary").await;
         let expired = ordinary.log_in(&world.api).await.unwrap().access_token;
