@@ -4,10 +4,10 @@ mod probe;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::{Stream, StreamExt, future};
+use futures_util::{Stream, stream};
 use identity_guard::status::{ErrorReason, Failure};
 use tokio::sync::watch;
-use tokio_stream::wrappers::WatchStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse,
@@ -136,23 +136,51 @@ impl HealthRpcs for Rpcs {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let service = request.into_inner().service;
-        let mut told = None;
-        let changes = WatchStream::new(self.health.0.subscribe()).filter_map(move |state| {
-            let status = state.status(&service);
-            let news = told.replace(status) != Some(status);
-            future::ready(news.then(|| Ok(response(status))))
-        });
-        let end = self.shutdown.draining().clone().cancelled_owned();
-        // The clients' libraries come back by themselves, and to another replica, after this status alone.
-        let goodbye = futures_util::stream::once(future::ready(Err(Failure::unavailable(
-            "this replica, which is stopping,",
-            Duration::from_secs(1),
-        )
-        .into())));
-        Ok(Response::new(Box::pin(
-            changes.take_until(end).chain(goodbye),
-        )))
+        let watcher = Watcher {
+            states: self.health.0.subscribe(),
+            service: request.into_inner().service,
+            told: None,
+            end: self.shutdown.draining().clone(),
+            ended: false,
+        };
+        Ok(Response::new(Box::pin(stream::unfold(
+            watcher,
+            Watcher::next,
+        ))))
+    }
+}
+
+/// One caller of Watch.
+struct Watcher {
+    states: watch::Receiver<State>,
+    service: String,
+    told: Option<ServingStatus>,
+    end: CancellationToken,
+    ended: bool,
+}
+
+impl Watcher {
+    /// The next news. The end comes only after the last state was told.
+    async fn next(mut self) -> Option<(Result<HealthCheckResponse, Status>, Self)> {
+        while !self.ended {
+            let ending = self.end.is_cancelled();
+            let status = self.states.borrow_and_update().status(&self.service);
+            if self.told.replace(status) != Some(status) {
+                return Some((Ok(response(status)), self));
+            }
+            if ending {
+                self.ended = true;
+                // The clients' libraries come back by themselves, to another replica, after this status alone.
+                let what = "this replica, which is stopping,";
+                let goodbye = Failure::unavailable(what, Duration::from_secs(1));
+                return Some((Err(goodbye.into()), self));
+            }
+            tokio::select! {
+                changed = self.states.changed() => changed.ok()?,
+                () = self.end.cancelled() => {}
+            }
+        }
+        None
     }
 }
 
