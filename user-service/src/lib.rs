@@ -1,5 +1,13 @@
 //! What can you do: people, credentials, roles and permissions.
 
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod create_admin;
 pub mod domain;
 pub mod grpc;
+mod rights;
+mod routes;
+pub mod setup;
 pub mod store;
+mod upkeep;

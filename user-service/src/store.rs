@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use identity_kit::{
+    clock::Timestamp,
     database::{Database, StoreError, WriteFuture, WriteTransaction},
-    idempotency::is_concurrent_repeat,
+    idempotency::{self, is_concurrent_repeat},
     outbox,
     position::Position,
 };
@@ -62,6 +63,28 @@ impl Store {
     #[must_use]
     pub const fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// The cache of rights.
+    #[must_use]
+    pub fn rights_cache(&self) -> Arc<RightsCache> {
+        Arc::clone(&self.rights)
+    }
+
+    /// Forgets remembered requests that came before a moment.
+    ///
+    /// # Errors
+    /// When the database does not carry it out.
+    pub async fn purge_requests(&self, before: Timestamp) -> Result<(), Error> {
+        self.database
+            .write(move |transaction| {
+                Box::pin(async move {
+                    idempotency::purge(transaction, before).await?;
+                    Ok(())
+                })
+            })
+            .await
+            .map(|_| ())
     }
 
     /// Where the feed of changes stands now.

@@ -9,7 +9,8 @@ use identity_kit::{
     id::new_id,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    Statement, sea_query::Expr,
 };
 
 use super::{
@@ -54,6 +55,7 @@ impl Store {
     ) -> Result<Done<()>, Error> {
         self.write(Touched::Everybody, (named, entropy), move |transaction, (named, entropy)| {
             Box::pin(async move {
+                lock_out_others(transaction).await?;
                 let fresh = || new_id(&**entropy);
                 seed_type(transaction, fresh(), now).await?;
                 seed_permissions(transaction, named, fresh, now).await?;
@@ -91,6 +93,16 @@ impl Store {
         })
         .await
     }
+}
+
+/// Makes replicas that start at once reconcile one after the other; `SQLite` writes one after the other anyway.
+async fn lock_out_others(transaction: &WriteTransaction) -> Result<(), Error> {
+    let backend = transaction.get_database_backend();
+    if backend == DbBackend::Postgres {
+        let lock = "LOCK TABLE user_types, roles, permissions IN SHARE ROW EXCLUSIVE MODE";
+        transaction.execute_raw(Statement::from_string(backend, lock)).await?;
+    }
+    Ok(())
 }
 
 async fn seed_type(transaction: &WriteTransaction, id: String, now: Timestamp) -> Result<(), Error> {

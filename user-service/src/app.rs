@@ -1,0 +1,251 @@
+//! The composition root: takes bound listeners and a shutdown, and puts everything together.
+
+use std::{error::Error, io, sync::Arc};
+
+use identity_guard::{
+    AccessState,
+    channel::{ChannelError, IdentityChannel},
+    follow::{FollowConfig, Follower},
+    layer::{Guard, GuardConfig, GuardLayer, RemoteFallback, TokenFallback},
+    rules::RulesError,
+    services::{ServiceIdentities, ServiceIdentityError},
+};
+use identity_kit::{
+    clock::SharedClock,
+    config::ConfigError,
+    consistency::ConsistencyTokens,
+    entropy::SharedEntropy,
+    idempotency::RequestLog,
+    outbox::Tail,
+    page::PageTokens,
+    password::{HashPool, HashPoolError},
+    server::{Addresses, Listeners, ServeError, ServerBuilder},
+    shutdown::Shutdown,
+};
+use identity_proto::user::v1::{
+    credential_service_server, permission_service_server, role_service_server, user_service_server,
+    user_type_service_server,
+};
+use prometheus::Registry;
+use thiserror::Error as ThisError;
+use tokio::task::{JoinError, JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, RootSecretError},
+    grpc::Context,
+    rights::StoredRights,
+    routes,
+    setup::{self, SetupError},
+    store::{RightsFollower, Store},
+    upkeep,
+};
+
+/// The services of the public listener.
+pub const PUBLIC_SERVICES: [&str; 4] = [
+    user_service_server::SERVICE_NAME,
+    user_type_service_server::SERVICE_NAME,
+    role_service_server::SERVICE_NAME,
+    permission_service_server::SERVICE_NAME,
+];
+
+/// The services that are on the internal listener alone.
+pub const INTERNAL_SERVICES: [&str; 1] = [credential_service_server::SERVICE_NAME];
+
+/// The name of the feed in consistency tokens.
+const FEED: &str = "user";
+
+/// Where the knowledge of keys and revocations comes from.
+pub enum AccessSource {
+    /// auth-service's live feed, and auth-service itself while the feed is away.
+    Followed,
+    /// Somebody else keeps this state, as tests do.
+    Given(Arc<AccessState>),
+}
+
+/// Why the service did not start.
+#[derive(Debug, ThisError)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no root secret.
+    #[error(transparent)]
+    RootSecret(#[from] RootSecretError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The rules of the contract cannot be read.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// A service identity is wrong.
+    #[error("--service-identity: {0}")]
+    Identity(#[from] ServiceIdentityError),
+    /// auth-service cannot be called that way.
+    #[error("--auth-url: {0}")]
+    Channel(#[from] ChannelError),
+    /// Passwords cannot be hashed.
+    #[error(transparent)]
+    Passwords(#[from] HashPoolError),
+    /// A listener cannot be used.
+    #[error("a listener cannot be used: {0}")]
+    Listener(#[from] io::Error),
+}
+
+/// The running service.
+pub struct App {
+    addresses: Addresses,
+    store: Store,
+    server: JoinHandle<Result<(), ServeError>>,
+    tail: Tail,
+    tasks: Vec<JoinHandle<()>>,
+    cancel: CancellationToken,
+}
+
+impl App {
+    /// Starts the service on bound listeners, until the shutdown is over. It does not wait for auth-service.
+    ///
+    /// # Errors
+    /// Wrong configuration, or a database that cannot be used.
+    pub async fn start(
+        listeners: Listeners,
+        shutdown: Shutdown,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+        registry: Registry,
+        config: &Config,
+        access: AccessSource,
+    ) -> Result<Self, StartError> {
+        config.server.require_private_internal_listener()?;
+        let root = config.access.root_secret()?;
+        let services = ServiceIdentities::parse(&config.access.service_identity)?;
+        let rules = setup::rules()?;
+        rules.require(&PUBLIC_SERVICES)?;
+        rules.require(&INTERNAL_SERVICES)?;
+        let addresses = listeners.addresses()?;
+        let cancel = CancellationToken::new();
+        let access = Access::of(access, config, &clock, &cancel)?;
+        let hasher = HashPool::new(
+            config.password.hash_threads,
+            config.password.hash_queue,
+            config.password_policy(),
+            Arc::clone(&entropy),
+        )?;
+        let store = setup::open(config, true, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let tail = Tail::spawn(
+            store.database(),
+            Arc::clone(&clock),
+            cancel.clone(),
+            Arc::new(RightsFollower(store.rights_cache())),
+        );
+        let context = Arc::new(Context {
+            store: store.clone(),
+            applied: tail.applied(),
+            revisions: ConsistencyTokens::new(FEED, root.derive("consistency tokens")),
+            pages: PageTokens::new(root.derive("page tokens"), Arc::clone(&entropy)),
+            requests: Arc::new(RequestLog::new(root.derive("request log"), Arc::clone(&entropy))),
+            hasher: Arc::new(hasher),
+            clock: Arc::clone(&clock),
+            entropy,
+        });
+        let guard = Guard::new(GuardConfig {
+            rules: Arc::new(rules),
+            state: Arc::clone(&access.state),
+            fallback: access.fallback,
+            rights: Arc::new(StoredRights(store.clone())),
+            services,
+            exempt: Vec::new(),
+        });
+        let health = upkeep::Healths::new(&PUBLIC_SERVICES, &INTERNAL_SERVICES);
+        let server = ServerBuilder::new(listeners)
+            .configured(&config.server)?
+            .public(routes::public(&context), axum::Router::new())
+            .internal(routes::internal(&context))
+            .guard(GuardLayer::new(Arc::new(guard)))
+            .health(health.public.clone(), health.internal.clone())
+            .reflection(config.server.reflection, &PUBLIC_SERVICES)
+            .metrics(registry);
+        let mut tasks = access.tasks;
+        tasks.push(upkeep::watch_health(store.clone(), access.state, health, cancel.clone()));
+        tasks.push(upkeep::purge_requests(store.clone(), clock, cancel.clone()));
+        tracing::info!(public = %addresses.public, internal = %addresses.internal, admin = %addresses.admin, "serving");
+        Ok(Self {
+            addresses,
+            store,
+            server: tokio::spawn(server.serve(shutdown)),
+            tail,
+            tasks,
+            cancel,
+        })
+    }
+
+    /// Where the service listens.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The store, for whoever runs the service in the same process.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Waits for the end, which a shutdown brings, and puts everything down in order.
+    ///
+    /// # Errors
+    /// The server could not be started.
+    pub async fn ended(self) -> Result<(), Box<dyn Error>> {
+        let served = self.server.await;
+        self.cancel.cancel();
+        self.tail.stopped().await;
+        for task in self.tasks {
+            log_panic(task.await);
+        }
+        self.store.database().close().await;
+        Ok(served??)
+    }
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a task ended in the middle");
+    }
+}
+
+/// What the guard knows of tokens, and who keeps it up to date.
+struct Access {
+    state: Arc<AccessState>,
+    fallback: Option<Arc<dyn TokenFallback>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Access {
+    fn of(
+        source: AccessSource,
+        config: &Config,
+        clock: &SharedClock,
+        cancel: &CancellationToken,
+    ) -> Result<Self, ChannelError> {
+        if let AccessSource::Given(state) = source {
+            return Ok(Self { state, fallback: None, tasks: Vec::new() });
+        }
+        let max_staleness = config.access.max_staleness();
+        let state = AccessState::new(config.access.verifier(), Arc::clone(clock), max_staleness);
+        let state = Arc::new(state);
+        let channel = IdentityChannel::new(config.access.channel(), Arc::clone(clock))?;
+        let follower = Follower::spawn(
+            channel.clone(),
+            Arc::clone(&state),
+            Arc::clone(clock),
+            FollowConfig { max_staleness, watcher_name: "user-service".to_owned() },
+            cancel.clone(),
+        );
+        let fallback = RemoteFallback::new(channel, Arc::clone(&state));
+        Ok(Self {
+            state,
+            fallback: Some(Arc::new(fallback)),
+            tasks: vec![follower],
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! The verbs: serve, migrate, healthcheck and create-admin.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use identity_kit::{
+    clock::{SharedClock, SystemClock},
+    entropy::{SharedEntropy, SystemEntropy},
+    health::probe,
+    shutdown::Shutdown,
+    telemetry,
+};
+
+use crate::{
+    app::{AccessSource, App},
+    config::{Config, CreateAdminArgs, HealthcheckArgs, Verb},
+    create_admin, setup,
+};
+
+/// How long a healthcheck waits for its answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Does what the verb says.
+///
+/// # Errors
+/// What went wrong, for people, with the name of the setting that mends it.
+pub async fn run(config: Config) -> Result<(), Box<dyn Error>> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    match config.verb.clone().unwrap_or(Verb::Serve) {
+        Verb::Serve => serve(&config, clock, entropy).await,
+        Verb::Migrate => Ok(setup::migrate(&config, clock, entropy).await?),
+        Verb::Healthcheck(args) => healthcheck(&config, &args).await,
+        Verb::CreateAdmin(args) => admin(&config, &args, clock, entropy).await,
+    }
+}
+
+async fn serve(config: &Config, clock: SharedClock, entropy: SharedEntropy) -> Result<(), Box<dyn Error>> {
+    let telemetry = telemetry::init(&config.telemetry, "user-service")?;
+    let shutdown = Shutdown::from_signals()?;
+    let listeners = config.server.bind()?;
+    let app = App::start(
+        listeners,
+        shutdown,
+        clock,
+        entropy,
+        telemetry.registry(),
+        config,
+        AccessSource::Followed,
+    )
+    .await?;
+    let ended = app.ended().await;
+    telemetry.shutdown().await;
+    Ok(ended?)
+}
+
+async fn healthcheck(config: &Config, args: &HealthcheckArgs) -> Result<(), Box<dyn Error>> {
+    let server = &config.server;
+    let (address, certificate) = if args.internal {
+        (server.internal_listen, server.internal_tls_cert_file.as_deref())
+    } else {
+        (server.listen, server.tls_cert_file.as_deref())
+    };
+    Ok(probe(reachable(address), certificate, "", PROBE_TIMEOUT).await?)
+}
+
+/// The address to call a listener at: a wildcard listens on the loopback interface too.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+async fn admin(
+    config: &Config,
+    args: &CreateAdminArgs,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<(), Box<dyn Error>> {
+    let created = create_admin::run(config, args, clock, entropy).await?;
+    writeln!(io::stdout(), "{created}")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_is_called_on_the_loopback_interface() {
+        for (listen, call) in [
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("192.0.2.1:1", "192.0.2.1:1"),
+        ] {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), call);
+        }
+    }
+}

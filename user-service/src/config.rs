@@ -1,0 +1,267 @@
+//! The configuration: every setting with its default and unit, from flags, environment and file.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use identity_guard::{VerifierConfig, channel::ChannelConfig};
+use identity_kit::{
+    config::{ConfigError, DatabaseArgs, Program, ServerArgs, TelemetryArgs},
+    database::DatabaseConfig,
+    password::PasswordPolicy,
+    secret::{RootSecret, SecretFileError},
+};
+use thiserror::Error;
+
+/// What can you do: people, credentials, roles and permissions.
+///
+/// Every setting is a flag, a variable `USER_SERVICE_…` of the same name, or a key of the file of `--config`.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "user-service", version)]
+pub struct Config {
+    /// What to do; `serve` unless given.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Listeners.
+    #[command(flatten)]
+    pub server: ServerArgs,
+    /// Database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// Secrets, tokens and the other service.
+    #[command(flatten)]
+    pub access: AccessArgs,
+    /// Cost of passwords.
+    #[command(flatten)]
+    pub password: PasswordArgs,
+    /// Logs, traces and metrics.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
+}
+
+/// What the program can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// Serve until SIGTERM or SIGINT
+    Serve,
+    /// Bring the schema and the built-in roles and permissions up to date
+    Migrate,
+    /// Ask the running server whether it serves; ends with 0 when it does
+    Healthcheck(HealthcheckArgs),
+    /// Create an active user with the role admin, and print it as JSON
+    CreateAdmin(CreateAdminArgs),
+}
+
+/// Which listener to ask.
+#[derive(Debug, Clone, Args)]
+pub struct HealthcheckArgs {
+    /// Ask the internal listener, whose health depends on the own database alone
+    #[arg(long)]
+    pub internal: bool,
+}
+
+/// Who becomes an administrator.
+#[derive(Debug, Clone, Args)]
+pub struct CreateAdminArgs {
+    /// The username
+    #[arg(long, value_name = "NAME")]
+    pub username: String,
+    /// The e-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: String,
+    /// The first name
+    #[arg(long, value_name = "NAME", default_value = "System")]
+    pub first_name: String,
+    /// The last name
+    #[arg(long, value_name = "NAME", default_value = "Administrator")]
+    pub last_name: String,
+    /// File that holds the password; without it a random one is made and printed, once
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Whom the service believes, and how it proves itself.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Access")]
+pub struct AccessArgs {
+    /// File with the secret of at least 32 bytes from which the keys of page and consistency tokens are derived
+    #[arg(long, value_name = "FILE")]
+    pub root_secret_file: Option<PathBuf>,
+    /// Who may call internal RPCs: `name;scopes=credentials;key-file=FILE` or `…;san=URI`; may be repeated
+    #[arg(long, value_name = "IDENTITY")]
+    pub service_identity: Vec<String>,
+    /// The `iss` that access tokens must have
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50061")]
+    pub issuer: String,
+    /// What the `aud` of access tokens must contain
+    #[arg(long, value_name = "NAME", default_value = "identity")]
+    pub audience: String,
+    /// How old the knowledge of revocations may be before auth-service is asked for each token, in milliseconds
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 5_000,
+          value_parser = clap::value_parser!(u32).range(100..=300_000))]
+    pub max_staleness_milliseconds: u32,
+    /// The internal listener of auth-service
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50062")]
+    pub auth_url: String,
+    /// PEM certificates of which one must have signed auth-service's
+    #[arg(long, value_name = "FILE")]
+    pub peer_ca_file: Option<PathBuf>,
+    /// PEM chain to prove this service to auth-service
+    #[arg(long, value_name = "FILE")]
+    pub peer_cert_file: Option<PathBuf>,
+    /// PEM key of that chain
+    #[arg(long, value_name = "FILE")]
+    pub peer_key_file: Option<PathBuf>,
+    /// The name that auth-service's certificate must carry; the host of `--auth-url` unless set
+    #[arg(long, value_name = "NAME")]
+    pub peer_san: Option<String>,
+    /// File with the service key that proves this service to auth-service
+    #[arg(long, value_name = "FILE")]
+    pub peer_service_key_file: Option<PathBuf>,
+}
+
+/// What hashing a password costs, and how much of it is done at once.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Passwords")]
+pub struct PasswordArgs {
+    /// Memory of Argon2id, in KiB
+    #[arg(long, value_name = "KIB", default_value_t = PasswordPolicy::default().m_kib)]
+    pub password_memory_kib: u32,
+    /// Passes of Argon2id
+    #[arg(long, value_name = "COUNT", default_value_t = PasswordPolicy::default().t)]
+    pub password_passes: u32,
+    /// Lanes of Argon2id
+    #[arg(long, value_name = "COUNT", default_value_t = PasswordPolicy::default().p)]
+    pub password_lanes: u32,
+    /// Threads that hash; 0 means one a core
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub hash_threads: usize,
+    /// Most passwords that wait to be hashed; more are refused
+    #[arg(long, value_name = "COUNT", default_value_t = 1_024)]
+    pub hash_queue: usize,
+}
+
+/// Why there is no root secret.
+#[derive(Debug, Error)]
+pub enum RootSecretError {
+    /// It is not configured.
+    #[error(transparent)]
+    Missing(#[from] ConfigError),
+    /// Its file cannot be used.
+    #[error("--root-secret-file: {0}")]
+    File(#[from] SecretFileError),
+}
+
+impl Config {
+    /// How the settings are named and what is the default of those that both services share.
+    #[must_use]
+    pub fn program() -> Program {
+        Program::new("USER_SERVICE")
+            .default_value("listen", "127.0.0.1:50051")
+            .default_value("internal-listen", "127.0.0.1:50052")
+            .default_value("admin-listen", "127.0.0.1:9051")
+            .default_value("database-url", "sqlite:user-service.db")
+    }
+
+    /// Where the database is; only one process may serve an `SQLite` file.
+    #[must_use]
+    pub fn database(&self, exclusive: bool) -> DatabaseConfig {
+        let readers = self.database.database_max_readers;
+        DatabaseConfig {
+            max_connections: (readers > 0).then_some(readers),
+            exclusive,
+            ..DatabaseConfig::new(self.database.database_url.as_str())
+        }
+    }
+
+    /// The cost of new password hashes.
+    #[must_use]
+    pub const fn password_policy(&self) -> PasswordPolicy {
+        PasswordPolicy {
+            m_kib: self.password.password_memory_kib,
+            t: self.password.password_passes,
+            p: self.password.password_lanes,
+        }
+    }
+}
+
+impl AccessArgs {
+    /// The longest time to reach auth-service.
+    const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+    /// The longest time of a call to auth-service.
+    const CALL_TIMEOUT: Duration = Duration::from_secs(2);
+
+    /// The secret from which keys are derived.
+    ///
+    /// # Errors
+    /// It is not configured, or its file cannot be used.
+    pub fn root_secret(&self) -> Result<RootSecret, RootSecretError> {
+        let file = self.root_secret_file.as_ref().ok_or_else(|| {
+            ConfigError::new(
+                "--root-secret-file",
+                "is not set, and there is no default secret",
+                "make one with `head -c 32 /dev/urandom > FILE` and keep it with the database",
+            )
+        })?;
+        Ok(RootSecret::from_file(file)?)
+    }
+
+    /// Whose access tokens are believed.
+    #[must_use]
+    pub fn verifier(&self) -> VerifierConfig {
+        VerifierConfig::new(self.issuer.as_str(), self.audience.as_str())
+    }
+
+    /// How old the knowledge of revocations may be.
+    #[must_use]
+    pub fn max_staleness(&self) -> Duration {
+        Duration::from_millis(self.max_staleness_milliseconds.into())
+    }
+
+    /// How to reach auth-service.
+    #[must_use]
+    pub fn channel(&self) -> ChannelConfig {
+        ChannelConfig {
+            url: self.auth_url.clone(),
+            ca_file: self.peer_ca_file.clone(),
+            cert_file: self.peer_cert_file.clone(),
+            key_file: self.peer_key_file.clone(),
+            expected_san: self.peer_san.clone(),
+            service_key_file: self.peer_service_key_file.clone(),
+            connect_timeout: Self::CONNECT_TIMEOUT,
+            call_timeout: Self::CALL_TIMEOUT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Config, clap::Error> {
+        Config::program().try_parse_from(std::iter::once("user-service").chain(args.iter().copied()))
+    }
+
+    #[test]
+    fn everything_has_a_default_but_the_root_secret() {
+        let config = parse(&[]).unwrap();
+        assert_eq!(config.server.listen.to_string(), "127.0.0.1:50051");
+        assert!(config.verb.is_none());
+        let error = config.access.root_secret().unwrap_err().to_string();
+        assert!(error.contains("--root-secret-file"), "{error}");
+    }
+
+    #[test]
+    fn a_verb_takes_the_settings_after_it() {
+        let config = parse(&[
+            "create-admin", "--database-url", "sqlite:a.db", "--username", "ada", "--email", "ada@example.org",
+        ])
+        .unwrap();
+        assert_eq!(config.database.database_url, "sqlite:a.db");
+        assert!(matches!(config.verb, Some(Verb::CreateAdmin(args)) if args.username == "ada"));
+    }
+
+    #[test]
+    fn an_unknown_flag_is_refused() {
+        assert!(parse(&["--colour"]).is_err());
+    }
+}

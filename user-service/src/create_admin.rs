@@ -1,0 +1,109 @@
+//! The first administrator: made by an operator at the database, since nobody else may give the role yet.
+
+use std::str::Utf8Error;
+
+use identity_kit::{
+    clock::SharedClock,
+    entropy::{Entropy, SharedEntropy},
+    id::new_id,
+    password::{HashError, HashPool, HashPoolError, NewPassword},
+    secret::{SecretFileError, read_secret_file},
+};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::{
+    config::{Config, CreateAdminArgs},
+    domain::{
+        credential::{PasswordHash, forbidden_passwords},
+        email::Email,
+        id::UserId,
+        text::PersonName,
+        user::NewUser,
+        username::Username,
+    },
+    setup::{self, SetupError},
+    store,
+};
+
+/// Why no administrator was made.
+#[derive(Debug, Error)]
+pub enum CreateAdminError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The password file cannot be read.
+    #[error("--password-file: {0}")]
+    PasswordFile(#[from] SecretFileError),
+    /// The password is no text.
+    #[error("--password-file: the password is not UTF-8")]
+    PasswordText(#[from] Utf8Error),
+    /// A value is malformed.
+    #[error("--{flag}: {problem}")]
+    Value {
+        /// The flag.
+        flag: String,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// The password cannot be hashed.
+    #[error(transparent)]
+    Pool(#[from] HashPoolError),
+    /// The password was not hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// The user cannot be stored, for one because the name or address is taken.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Makes the administrator and answers what to print: the user, and the password where it was made here.
+///
+/// The password need not be changed at the first login: who runs this verb is its owner, or hands it over.
+///
+/// # Errors
+/// Why none was made; nothing is left behind.
+pub async fn run(
+    config: &Config,
+    args: &CreateAdminArgs,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<Value, CreateAdminError> {
+    let new = parse(args, &*entropy)?;
+    let given = args.password_file.as_ref().map(|file| read_secret_file(file, 1)).transpose()?;
+    let raw = match &given {
+        Some(secret) => str::from_utf8(secret.expose())?.to_owned(),
+        None => new_id(&*entropy),
+    };
+    let forbidden = forbidden_passwords(&args.username, &args.email, &args.first_name, &args.last_name);
+    let password = NewPassword::parse(&raw, &forbidden).map_err(|problem| CreateAdminError::Value {
+        flag: "password-file".to_owned(),
+        problem: format!("the password {problem}"),
+    })?;
+    let pool = HashPool::new(1, 1, config.password_policy(), entropy.clone())?;
+    let hash = pool.hash(&password, None).await?;
+    let store = setup::open(config, false, clock.clone(), entropy).await?;
+    let done = store.insert_administrator(new, PasswordHash::stored(hash), clock.now()).await;
+    store.database().close().await;
+    let user = done?.value;
+    let mut printed = json!({ "user_id": user.id.as_str(), "username": user.username.as_str() });
+    if given.is_none() {
+        printed["password"] = json!(raw);
+    }
+    Ok(printed)
+}
+
+fn parse(args: &CreateAdminArgs, entropy: &dyn Entropy) -> Result<NewUser, CreateAdminError> {
+    let value = |flag: &str, problem: String| CreateAdminError::Value { flag: flag.to_owned(), problem };
+    Ok(NewUser {
+        id: UserId::new(new_id(entropy)),
+        username: Username::parse(&args.username).map_err(|problem| value("username", problem.to_string()))?,
+        email: Email::parse(&args.email).map_err(|problem| value("email", problem.to_string()))?,
+        first_name: PersonName::parse(&args.first_name)
+            .map_err(|problem| value("first-name", problem.to_string()))?,
+        last_name: PersonName::parse(&args.last_name).map_err(|problem| value("last-name", problem.to_string()))?,
+        phone: None,
+        address: None,
+        user_type_id: None,
+    })
+}

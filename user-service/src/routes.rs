@@ -1,0 +1,44 @@
+//! Which services are on which listener.
+
+use std::sync::Arc;
+
+use identity_kit::server::MAX_MESSAGE_BYTES;
+use identity_proto::user::v1::{
+    credential_service_server::CredentialServiceServer, permission_service_server::PermissionServiceServer,
+    role_service_server::RoleServiceServer, user_service_server::UserServiceServer,
+    user_type_service_server::UserTypeServiceServer,
+};
+use tonic::service::{Routes, RoutesBuilder};
+
+use crate::grpc::{Context, Credentials, Permissions, Roles, UserTypes, Users};
+
+/// A service with the limits of messages.
+macro_rules! limited {
+    ($server:ident, $service:expr) => {
+        $server::new($service)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    };
+}
+
+/// For everybody.
+pub(crate) fn public(context: &Arc<Context>) -> Routes {
+    services(context).routes()
+}
+
+/// For the other service: the same, so that it needs one channel, and what is for it alone.
+pub(crate) fn internal(context: &Arc<Context>) -> Routes {
+    let mut builder = services(context);
+    builder.add_service(limited!(CredentialServiceServer, Credentials(Arc::clone(context))));
+    builder.routes()
+}
+
+fn services(context: &Arc<Context>) -> RoutesBuilder {
+    let mut builder = Routes::builder();
+    builder
+        .add_service(limited!(UserServiceServer, Users(Arc::clone(context))))
+        .add_service(limited!(UserTypeServiceServer, UserTypes(Arc::clone(context))))
+        .add_service(limited!(RoleServiceServer, Roles(Arc::clone(context))))
+        .add_service(limited!(PermissionServiceServer, Permissions(Arc::clone(context))));
+    builder
+}
