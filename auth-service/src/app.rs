@@ -25,15 +25,12 @@ use identity_kit::{
     shutdown::Shutdown,
 };
 use identity_proto::auth::v1::{
-    access_feed_service_server::{self, AccessFeedServiceServer},
-    auth_service_server::{self, AuthServiceServer},
-    session_service_server::{self, SessionServiceServer},
-    signing_key_service_server::{self, SigningKeyServiceServer},
+    access_feed_service_server, auth_service_server, session_service_server,
+    signing_key_service_server,
 };
 use prometheus::Registry;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use crate::{
     authority::{Authority, KeyRing, KeyRingError},
@@ -41,10 +38,9 @@ use crate::{
     config::{Config, RootSecretError},
     domain::throttle::ThrottleKeys,
     feed::{AccessFeedGrpc, FeedMemory, Intake},
-    grpc::{auth::AuthGrpc, session::SessionGrpc, signing_key::SigningKeyGrpc},
     health::HealthWatch,
     housekeeping::Housekeeping,
-    http,
+    http, routes,
     setup::{self, SetupError},
 };
 
@@ -174,8 +170,8 @@ impl App {
         let internal = Health::new(PUBLIC_SERVICES.into_iter().chain(INTERNAL_SERVICES));
         let server = ServerBuilder::new(listeners)
             .configured(&config.server)?
-            .public(routes(&authority), http::routes(Arc::clone(&authority)))
-            .internal(routes(&authority).add_service(AccessFeedServiceServer::new(feed)))
+            .public(routes::public(&authority), http::routes(Arc::clone(&authority)))
+            .internal(routes::internal(&authority, feed))
             .guard(GuardLayer::new(Arc::new(guard)))
             .health(public.clone(), internal.clone())
             .reflection(config.server.reflection, &PUBLIC_SERVICES)
@@ -339,16 +335,4 @@ fn rules() -> Result<Rules, RulesError> {
     rules.require(&PUBLIC_SERVICES)?;
     rules.require(&INTERNAL_SERVICES)?;
     Ok(rules)
-}
-
-/// What both listeners serve.
-fn routes(authority: &Arc<Authority>) -> Routes {
-    Routes::default()
-        .add_service(AuthServiceServer::new(AuthGrpc::new(Arc::clone(authority))))
-        .add_service(SessionServiceServer::new(SessionGrpc::new(Arc::clone(
-            authority,
-        ))))
-        .add_service(SigningKeyServiceServer::new(SigningKeyGrpc::new(
-            Arc::clone(authority),
-        )))
 }

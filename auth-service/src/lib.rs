@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod health;
 pub mod housekeeping;
 pub mod http;
+mod routes;
 pub mod setup;
 pub mod signer;
 pub mod store;

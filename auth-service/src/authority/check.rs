@@ -79,7 +79,7 @@ impl TokenFallback for Authority {
 
 #[tonic::async_trait]
 impl RightsSource for Authority {
-    async fn rights(&self, token: &VerifiedToken) -> Result<Arc<Rights>, Failure> {
+    async fn rights(&self, token: &VerifiedToken, _text: &str) -> Result<Arc<Rights>, Failure> {
         let user_id = UserId::trusted(token.claims().sub.as_str());
         let access = self
             .directory

@@ -1,0 +1,140 @@
+//! A user directory in memory, which tests change and break.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use auth_service::{
+    client::{DirectoryError, UserDirectory, Whose},
+    domain::{
+        account::{AccessSnapshot, AccountStatus, Credential, PasswordChange, PasswordHash},
+        id::UserId,
+    },
+};
+use identity_guard::position::Position;
+
+/// A user as the directory holds it.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    pub(crate) username: String,
+    pub(crate) email: String,
+    pub(crate) hash: Option<PasswordHash>,
+    pub(crate) version: u64,
+    pub(crate) change_required: bool,
+    pub(crate) status: AccountStatus,
+    pub(crate) roles: Vec<String>,
+    pub(crate) permissions: Vec<String>,
+}
+
+/// The directory.
+#[derive(Default)]
+pub(crate) struct Directory {
+    users: Mutex<HashMap<String, User>>,
+    operations: Mutex<Vec<String>>,
+    revision: AtomicU64,
+    pub(crate) away: AtomicBool,
+    /// Does what it is asked and loses the answer of a password change.
+    pub(crate) loses_answers: AtomicBool,
+}
+
+impl Directory {
+    pub(crate) fn put(&self, id: &str, user: User) {
+        self.revision.fetch_add(1, Ordering::SeqCst);
+        self.lock().insert(id.to_owned(), user);
+    }
+
+    pub(crate) fn change(&self, id: &str, change: impl FnOnce(&mut User)) {
+        self.revision.fetch_add(1, Ordering::SeqCst);
+        change(self.lock().get_mut(id).expect("the user exists"));
+    }
+
+    pub(crate) fn user(&self, id: &str) -> User {
+        self.lock().get(id).expect("the user exists").clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, User>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn available(&self) -> Result<(), DirectoryError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(DirectoryError::Unavailable { retry_after: None });
+        }
+        Ok(())
+    }
+
+    fn position(&self) -> Position {
+        Position::new("directory", self.revision.load(Ordering::SeqCst))
+    }
+
+    fn access(&self, id: &str, user: &User) -> AccessSnapshot {
+        AccessSnapshot {
+            user_id: UserId::trusted(id),
+            status: user.status,
+            roles: user.roles.clone(),
+            direct_permissions: Vec::new(),
+            effective_permissions: user.permissions.clone(),
+            position: self.position(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl UserDirectory for Directory {
+    async fn find_credential(
+        &self,
+        whose: Whose<'_>,
+    ) -> Result<Option<Credential>, DirectoryError> {
+        self.available()?;
+        let users = self.lock();
+        let found = users.iter().find(|(id, user)| match whose {
+            Whose::User(wanted) => wanted.as_str() == *id,
+            Whose::Login(login) => [&user.username, &user.email].contains(&&login.canonical()),
+        });
+        Ok(found.map(|(id, user)| Credential {
+            password_hash: user.hash.clone(),
+            password_change_required: user.change_required,
+            version: user.version,
+            access: self.access(id, user),
+            forbidden_passwords: vec![user.username.clone()],
+        }))
+    }
+
+    async fn find_access(
+        &self,
+        user_id: &UserId,
+        _at_least: Option<&Position>,
+    ) -> Result<Option<AccessSnapshot>, DirectoryError> {
+        self.available()?;
+        let users = self.lock();
+        let user = users.get(user_id.as_str());
+        Ok(user.map(|user| self.access(user_id.as_str(), user)))
+    }
+
+    async fn set_password_hash(&self, change: &PasswordChange) -> Result<Position, DirectoryError> {
+        self.available()?;
+        let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        if !operations.contains(&change.operation_id) {
+            let mut users = self.lock();
+            let user = users
+                .get_mut(change.user_id.as_str())
+                .ok_or(DirectoryError::UserGone)?;
+            if user.version != change.expected_version {
+                return Err(DirectoryError::Conflict);
+            }
+            user.hash = Some(change.password_hash.clone());
+            user.version += 1;
+            user.change_required = false;
+            operations.push(change.operation_id.clone());
+            self.revision.fetch_add(1, Ordering::SeqCst);
+        }
+        if self.loses_answers.load(Ordering::SeqCst) {
+            return Err(DirectoryError::Unavailable { retry_after: None });
+        }
+        Ok(self.position())
+    }
+}

@@ -1,0 +1,188 @@
+//! The access feed, as a watcher sees it.
+
+use identity_guard::status::ErrorReason;
+use identity_proto::auth::v1::{
+    FeedCursor, WatchRequest, WatchResponse,
+    access_change::Change,
+    watch_request::{Message as Say, Ping, Start},
+    watch_response::Message as Heard,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Status, Streaming};
+
+use crate::harness::{Service, as_service, refused, worlds};
+
+struct Watcher {
+    say: mpsc::Sender<WatchRequest>,
+    stream: Streaming<WatchResponse>,
+}
+
+impl Watcher {
+    async fn start(service: &Service, cursor: Option<FeedCursor>) -> Result<Self, Status> {
+        let start = Say::Start(Start {
+            cursor,
+            max_staleness: Some(prost_types::Duration {
+                seconds: 5,
+                nanos: 0,
+            }),
+            watcher_name: "test".to_owned(),
+        });
+        Self::begin(service, start).await
+    }
+
+    async fn begin(service: &Service, first: Say) -> Result<Self, Status> {
+        let (say, requests) = mpsc::channel(8);
+        say.send(WatchRequest {
+            message: Some(first),
+        })
+        .await
+        .unwrap();
+        let request = as_service(ReceiverStream::new(requests));
+        let stream = service.feed().watch(request).await?.into_inner();
+        Ok(Self { say, stream })
+    }
+
+    /// The next message that is no checkpoint.
+    async fn hear(&mut self) -> Heard {
+        loop {
+            let message = self.stream.message().await.unwrap().expect("the stream goes on");
+            match message.message.unwrap() {
+                Heard::Checkpoint(_) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The cursor of a snapshot of one part, behind a reset.
+    async fn hear_snapshot(&mut self) -> FeedCursor {
+        assert!(matches!(self.hear().await, Heard::Reset(_)));
+        match self.hear().await {
+            Heard::Snapshot(snapshot) => {
+                assert_eq!(snapshot.signing_keys.len(), 1);
+                assert_eq!(snapshot.issuer, "http://127.0.0.1:50061");
+                snapshot.position.expect("one part is the last one")
+            }
+            other => panic!("no snapshot: {other:?}"),
+        }
+    }
+
+    /// The session of a change, and its cursor.
+    async fn hear_revoked(&mut self) -> (String, FeedCursor) {
+        let Heard::Changes(changes) = self.hear().await else {
+            panic!("no changes");
+        };
+        let change = changes.changes.into_iter().next().unwrap();
+        match change.change {
+            Some(Change::SessionRevoked(revoked)) => {
+                (revoked.session_id, change.position.unwrap())
+            }
+            other => panic!("another change: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_gets_a_snapshot_then_changes_and_resumes_from_its_cursor() {
+    for world in worlds().await {
+        let service = world.start().await;
+        let mut watcher = Watcher::start(&service, None).await.unwrap();
+        watcher.hear_snapshot().await;
+        let first = service.login("ada").await;
+        let second = service.login("ada").await;
+        service.logout(&first.access_token).await.unwrap();
+        let (revoked, cursor) = watcher.hear_revoked().await;
+        assert_eq!(revoked, first.session_id);
+        assert!(!cursor.nonce.is_empty());
+        drop(watcher);
+
+        service.logout(&second.access_token).await.unwrap();
+        let mut watcher = Watcher::start(&service, Some(cursor.clone())).await.unwrap();
+        let (revoked, next) = watcher.hear_revoked().await;
+        assert_eq!(revoked, second.session_id);
+        assert_eq!(next.revision, cursor.revision + 1);
+        drop(watcher);
+        service.stop().await;
+
+        let service = world.start().await;
+        let mut watcher = Watcher::start(&service, Some(cursor)).await.unwrap();
+        assert_eq!(watcher.hear_revoked().await.1, next, "resumed at another process");
+        drop(watcher);
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_of_another_history_means_a_reset() {
+    for world in worlds().await {
+        let service = world.start().await;
+        let mut watcher = Watcher::start(&service, None).await.unwrap();
+        let own = watcher.hear_snapshot().await;
+        let foreign = [
+            FeedCursor {
+                nonce: "another".to_owned(),
+                ..own.clone()
+            },
+            FeedCursor {
+                epoch: "another".to_owned(),
+                ..own.clone()
+            },
+            FeedCursor {
+                revision: own.revision + 7,
+                ..own.clone()
+            },
+        ];
+        for cursor in foreign {
+            let mut watcher = Watcher::start(&service, Some(cursor)).await.unwrap();
+            watcher.hear_snapshot().await;
+        }
+        drop(watcher);
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ping_is_answered_with_what_was_sent_and_its_age() {
+    for world in worlds().await {
+        let service = world.start().await;
+        let mut watcher = Watcher::start(&service, None).await.unwrap();
+        let cursor = watcher.hear_snapshot().await;
+        let ping = WatchRequest {
+            message: Some(Say::Ping(Ping { nonce: 42 })),
+        };
+        watcher.say.send(ping).await.unwrap();
+        let Heard::Pong(pong) = watcher.hear().await else {
+            panic!("no pong");
+        };
+        assert_eq!(pong.nonce, 42);
+        assert_eq!(pong.sources.len(), 1);
+        assert_eq!(pong.sources[0].position.as_ref(), Some(&cursor));
+        assert!(pong.sources[0].age.is_some());
+        drop(watcher);
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_service_identity_watches_and_start_comes_first() {
+    for world in worlds().await {
+        let service = world.start().await;
+        let (_say, requests) = mpsc::channel(1);
+        let stranger = Request::new(ReceiverStream::new(requests));
+        let answer = service.feed().watch(stranger).await;
+        refused(answer, Code::Unauthenticated, ErrorReason::ServiceIdentityRequired);
+
+        for first in [
+            Say::Ping(Ping { nonce: 1 }),
+            Say::Start(Start {
+                watcher_name: "No!".to_owned(),
+                ..Start::default()
+            }),
+        ] {
+            let mut watcher = Watcher::begin(&service, first).await.unwrap();
+            let answer = watcher.stream.message().await;
+            refused(answer, Code::InvalidArgument, ErrorReason::InvalidFields);
+        }
+        service.stop().await;
+    }
+}
