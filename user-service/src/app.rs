@@ -143,7 +143,10 @@ impl App {
             applied: tail.applied(),
             revisions: ConsistencyTokens::new(FEED, root.derive("consistency tokens")),
             pages: PageTokens::new(root.derive("page tokens"), Arc::clone(&entropy)),
-            requests: Arc::new(RequestLog::new(root.derive("request log"), Arc::clone(&entropy))),
+            requests: Arc::new(RequestLog::new(
+                root.derive("request log"),
+                Arc::clone(&entropy),
+            )),
             hasher: Arc::new(hasher),
             clock: Arc::clone(&clock),
             entropy,
@@ -166,7 +169,12 @@ impl App {
             .reflection(config.server.reflection, &PUBLIC_SERVICES)
             .metrics(registry);
         let mut tasks = access.tasks;
-        tasks.push(upkeep::watch_health(store.clone(), access.state, health, cancel.clone()));
+        tasks.push(upkeep::watch_health(
+            store.clone(),
+            access.state,
+            health,
+            cancel.clone(),
+        ));
         tasks.push(upkeep::purge_requests(store.clone(), clock, cancel.clone()));
         tracing::info!(public = %addresses.public, internal = %addresses.internal, admin = %addresses.admin, "serving");
         Ok(Self {
@@ -228,7 +236,11 @@ impl Access {
         cancel: &CancellationToken,
     ) -> Result<Self, ChannelError> {
         if let AccessSource::Given(state) = source {
-            return Ok(Self { state, fallback: None, tasks: Vec::new() });
+            return Ok(Self {
+                state,
+                fallback: None,
+                tasks: Vec::new(),
+            });
         }
         let max_staleness = config.access.max_staleness();
         let state = AccessState::new(config.access.verifier(), Arc::clone(clock), max_staleness);
@@ -238,7 +250,10 @@ impl Access {
             channel.clone(),
             Arc::clone(&state),
             Arc::clone(clock),
-            FollowConfig { max_staleness, watcher_name: "user-service".to_owned() },
+            FollowConfig {
+                max_staleness,
+                watcher_name: "user-service".to_owned(),
+            },
             cancel.clone(),
         );
         let fallback = RemoteFallback::new(channel, Arc::clone(&state));

@@ -40,7 +40,11 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error>> {
     }
 }
 
-async fn serve(config: &Config, clock: SharedClock, entropy: SharedEntropy) -> Result<(), Box<dyn Error>> {
+async fn serve(
+    config: &Config,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<(), Box<dyn Error>> {
     let telemetry = telemetry::init(&config.telemetry, "user-service")?;
     let shutdown = Shutdown::from_signals()?;
     let listeners = config.server.bind()?;
@@ -56,17 +60,21 @@ async fn serve(config: &Config, clock: SharedClock, entropy: SharedEntropy) -> R
     .await?;
     let ended = app.ended().await;
     telemetry.shutdown().await;
-    Ok(ended?)
+    ended
 }
 
 async fn healthcheck(config: &Config, args: &HealthcheckArgs) -> Result<(), Box<dyn Error>> {
     let server = &config.server;
     let (address, certificate) = if args.internal {
-        (server.internal_listen, server.internal_tls_cert_file.as_deref())
+        (
+            server.internal_listen,
+            server.internal_tls_cert_file.as_deref(),
+        )
     } else {
         (server.listen, server.tls_cert_file.as_deref())
     };
-    Ok(probe(reachable(address), certificate, "", PROBE_TIMEOUT).await?)
+    probe(reachable(address), certificate, "", PROBE_TIMEOUT).await?;
+    Ok(())
 }
 
 /// The address to call a listener at: a wildcard listens on the loopback interface too.

@@ -238,7 +238,8 @@ mod tests {
     use super::*;
 
     fn parse(args: &[&str]) -> Result<Config, clap::Error> {
-        Config::program().try_parse_from(std::iter::once("user-service").chain(args.iter().copied()))
+        Config::program()
+            .try_parse_from(std::iter::once("user-service").chain(args.iter().copied()))
     }
 
     #[test]
@@ -253,7 +254,13 @@ mod tests {
     #[test]
     fn a_verb_takes_the_settings_after_it() {
         let config = parse(&[
-            "create-admin", "--database-url", "sqlite:a.db", "--username", "ada", "--email", "ada@example.org",
+            "create-admin",
+            "--database-url",
+            "sqlite:a.db",
+            "--username",
+            "ada",
+            "--email",
+            "ada@example.org",
         ])
         .unwrap();
         assert_eq!(config.database.database_url, "sqlite:a.db");

@@ -70,20 +70,32 @@ pub async fn run(
     entropy: SharedEntropy,
 ) -> Result<Value, CreateAdminError> {
     let new = parse(args, &*entropy)?;
-    let given = args.password_file.as_ref().map(|file| read_secret_file(file, 1)).transpose()?;
+    let given = args
+        .password_file
+        .as_ref()
+        .map(|file| read_secret_file(file, 1))
+        .transpose()?;
     let raw = match &given {
         Some(secret) => str::from_utf8(secret.expose())?.to_owned(),
         None => new_id(&*entropy),
     };
-    let forbidden = forbidden_passwords(&args.username, &args.email, &args.first_name, &args.last_name);
-    let password = NewPassword::parse(&raw, &forbidden).map_err(|problem| CreateAdminError::Value {
-        flag: "password-file".to_owned(),
-        problem: format!("the password {problem}"),
-    })?;
+    let forbidden = forbidden_passwords(
+        &args.username,
+        &args.email,
+        &args.first_name,
+        &args.last_name,
+    );
+    let password =
+        NewPassword::parse(&raw, &forbidden).map_err(|problem| CreateAdminError::Value {
+            flag: "password-file".to_owned(),
+            problem: format!("the password {problem}"),
+        })?;
     let pool = HashPool::new(1, 1, config.password_policy(), entropy.clone())?;
     let hash = pool.hash(&password, None).await?;
     let store = setup::open(config, false, clock.clone(), entropy).await?;
-    let done = store.insert_administrator(new, PasswordHash::stored(hash), clock.now()).await;
+    let done = store
+        .insert_administrator(new, PasswordHash::stored(hash), clock.now())
+        .await;
     store.database().close().await;
     let user = done?.value;
     let mut printed = json!({ "user_id": user.id.as_str(), "username": user.username.as_str() });
@@ -94,14 +106,19 @@ pub async fn run(
 }
 
 fn parse(args: &CreateAdminArgs, entropy: &dyn Entropy) -> Result<NewUser, CreateAdminError> {
-    let value = |flag: &str, problem: String| CreateAdminError::Value { flag: flag.to_owned(), problem };
+    let value = |flag: &str, problem: String| CreateAdminError::Value {
+        flag: flag.to_owned(),
+        problem,
+    };
     Ok(NewUser {
         id: UserId::new(new_id(entropy)),
-        username: Username::parse(&args.username).map_err(|problem| value("username", problem.to_string()))?,
+        username: Username::parse(&args.username)
+            .map_err(|problem| value("username", problem.to_string()))?,
         email: Email::parse(&args.email).map_err(|problem| value("email", problem.to_string()))?,
         first_name: PersonName::parse(&args.first_name)
             .map_err(|problem| value("first-name", problem.to_string()))?,
-        last_name: PersonName::parse(&args.last_name).map_err(|problem| value("last-name", problem.to_string()))?,
+        last_name: PersonName::parse(&args.last_name)
+            .map_err(|problem| value("last-name", problem.to_string()))?,
         phone: None,
         address: None,
         user_type_id: None,

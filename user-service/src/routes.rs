@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use identity_kit::server::MAX_MESSAGE_BYTES;
 use identity_proto::user::v1::{
-    credential_service_server::CredentialServiceServer, permission_service_server::PermissionServiceServer,
-    role_service_server::RoleServiceServer, user_service_server::UserServiceServer,
-    user_type_service_server::UserTypeServiceServer,
+    credential_service_server::CredentialServiceServer,
+    permission_service_server::PermissionServiceServer, role_service_server::RoleServiceServer,
+    user_service_server::UserServiceServer, user_type_service_server::UserTypeServiceServer,
 };
 use tonic::service::{Routes, RoutesBuilder};
 
@@ -29,7 +29,10 @@ pub(crate) fn public(context: &Arc<Context>) -> Routes {
 /// For the other service: the same, so that it needs one channel, and what is for it alone.
 pub(crate) fn internal(context: &Arc<Context>) -> Routes {
     let mut builder = services(context);
-    builder.add_service(limited!(CredentialServiceServer, Credentials(Arc::clone(context))));
+    builder.add_service(limited!(
+        CredentialServiceServer,
+        Credentials(Arc::clone(context))
+    ));
     builder.routes()
 }
 
@@ -37,8 +40,14 @@ fn services(context: &Arc<Context>) -> RoutesBuilder {
     let mut builder = Routes::builder();
     builder
         .add_service(limited!(UserServiceServer, Users(Arc::clone(context))))
-        .add_service(limited!(UserTypeServiceServer, UserTypes(Arc::clone(context))))
+        .add_service(limited!(
+            UserTypeServiceServer,
+            UserTypes(Arc::clone(context))
+        ))
         .add_service(limited!(RoleServiceServer, Roles(Arc::clone(context))))
-        .add_service(limited!(PermissionServiceServer, Permissions(Arc::clone(context))));
+        .add_service(limited!(
+            PermissionServiceServer,
+            Permissions(Arc::clone(context))
+        ));
     builder
 }

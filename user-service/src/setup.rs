@@ -67,7 +67,11 @@ pub async fn open(
 ///
 /// # Errors
 /// The database cannot be used.
-pub async fn migrate(config: &Config, clock: SharedClock, entropy: SharedEntropy) -> Result<(), SetupError> {
+pub async fn migrate(
+    config: &Config,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<(), SetupError> {
     let store = connect(config, false, &clock, &entropy).await?;
     let migrated = bring_up_to_date(&store, &clock, entropy).await;
     store.database().close().await;
@@ -80,14 +84,22 @@ async fn connect(
     clock: &SharedClock,
     entropy: &SharedEntropy,
 ) -> Result<Store, SetupError> {
-    let database = Database::connect(&config.database(exclusive), Arc::clone(clock), Arc::clone(entropy))
-        .await
-        .map_err(SetupError::Connect)?;
+    let database = Database::connect(
+        &config.database(exclusive),
+        Arc::clone(clock),
+        Arc::clone(entropy),
+    )
+    .await
+    .map_err(SetupError::Connect)?;
     let rights = RightsCache::new(Arc::clone(clock), config.access.max_staleness());
     Ok(Store::new(database, Arc::new(rights)))
 }
 
-async fn bring_up_to_date(store: &Store, clock: &SharedClock, entropy: SharedEntropy) -> Result<(), SetupError> {
+async fn bring_up_to_date(
+    store: &Store,
+    clock: &SharedClock,
+    entropy: SharedEntropy,
+) -> Result<(), SetupError> {
     apply::<Migrator>(store.database()).await?;
     store
         .reconcile(rules()?.permissions(), entropy, clock.now())

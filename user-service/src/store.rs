@@ -103,7 +103,11 @@ impl Store {
     where
         C: Send + Sync + 'static,
         T: Send + 'static,
-        F: for<'a> Fn(&'a WriteTransaction, &'a C) -> WriteFuture<'a, T, Error> + Copy + Send + Sync + 'static,
+        F: for<'a> Fn(&'a WriteTransaction, &'a C) -> WriteFuture<'a, T, Error>
+            + Copy
+            + Send
+            + Sync
+            + 'static,
     {
         let command = Arc::new(command);
         let once = || {
@@ -127,7 +131,10 @@ impl Store {
             Some(position) => position,
             None => self.head().await?,
         };
-        Ok(Done { value: written.value, position })
+        Ok(Done {
+            value: written.value,
+            position,
+        })
     }
 }
 

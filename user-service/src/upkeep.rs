@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use identity_guard::AccessState;
-use identity_kit::{
-    clock::SharedClock,
-    health::Health,
-};
+use identity_kit::{clock::SharedClock, health::Health};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +53,11 @@ pub(crate) fn watch_health(
                 guarded = guarded || access.is_fresh();
                 healths.internal.set_all(reachable);
                 healths.public.set_all(reachable && guarded);
-                pause = if reachable && guarded { PROBE } else { (pause * 2).min(LONGEST_PAUSE) };
+                pause = if reachable && guarded {
+                    PROBE
+                } else {
+                    (pause * 2).min(LONGEST_PAUSE)
+                };
                 tokio::time::sleep(pause).await;
             }
         };
@@ -65,7 +66,11 @@ pub(crate) fn watch_health(
 }
 
 /// Forgets remembered requests after a day.
-pub(crate) fn purge_requests(store: Store, clock: SharedClock, cancel: CancellationToken) -> JoinHandle<()> {
+pub(crate) fn purge_requests(
+    store: Store,
+    clock: SharedClock,
+    cancel: CancellationToken,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let purge = async {
             loop {

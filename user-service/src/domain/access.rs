@@ -75,7 +75,9 @@ impl CheckReason {
         match (status, standing) {
             (_, None) => Self::PermissionUnknown,
             (UserStatus::Inactive | UserStatus::Suspended, Some(_)) => Self::UserNotActive,
-            (UserStatus::Active, Some(standing)) if standing.sources.is_empty() => Self::PermissionMissing,
+            (UserStatus::Active, Some(standing)) if standing.sources.is_empty() => {
+                Self::PermissionMissing
+            }
             (UserStatus::Active, Some(_)) => Self::Granted,
         }
     }
@@ -92,12 +94,27 @@ mod tests {
             sources: vec![Source::Direct],
             granting_roles: vec![],
         };
-        let missing = Standing { sources: vec![], ..held.clone() };
-        assert_eq!(CheckReason::decide(UserStatus::Active, Some(&held)), CheckReason::Granted);
-        assert_eq!(CheckReason::decide(UserStatus::Active, Some(&missing)), CheckReason::PermissionMissing);
-        assert_eq!(CheckReason::decide(UserStatus::Active, None), CheckReason::PermissionUnknown);
+        let missing = Standing {
+            sources: vec![],
+            ..held.clone()
+        };
+        assert_eq!(
+            CheckReason::decide(UserStatus::Active, Some(&held)),
+            CheckReason::Granted
+        );
+        assert_eq!(
+            CheckReason::decide(UserStatus::Active, Some(&missing)),
+            CheckReason::PermissionMissing
+        );
+        assert_eq!(
+            CheckReason::decide(UserStatus::Active, None),
+            CheckReason::PermissionUnknown
+        );
         for status in [UserStatus::Inactive, UserStatus::Suspended] {
-            assert_eq!(CheckReason::decide(status, Some(&held)), CheckReason::UserNotActive);
+            assert_eq!(
+                CheckReason::decide(status, Some(&held)),
+                CheckReason::UserNotActive
+            );
         }
     }
 }

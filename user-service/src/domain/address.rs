@@ -46,8 +46,13 @@ impl Address {
             country_code: raw.country_code.clone(),
         };
         let country = address.country_code.as_bytes();
-        if !country.is_empty() && (country.len() != 2 || !country.iter().all(u8::is_ascii_uppercase)) {
-            problems.push(("country_code", Problem::Format("must be two capital letters such as CH")));
+        if !country.is_empty()
+            && (country.len() != 2 || !country.iter().all(u8::is_ascii_uppercase))
+        {
+            problems.push((
+                "country_code",
+                Problem::Format("must be two capital letters such as CH"),
+            ));
         }
         if problems.is_empty() {
             Ok((address != Self::default()).then_some(address))
@@ -69,13 +74,20 @@ mod tests {
             country_code: "ch".into(),
             ..Address::default()
         };
-        let fields: Vec<_> = Address::parse(&raw).unwrap_err().into_iter().map(|(field, _)| field).collect();
+        let fields: Vec<_> = Address::parse(&raw)
+            .unwrap_err()
+            .into_iter()
+            .map(|(field, _)| field)
+            .collect();
         assert_eq!(fields, ["street", "postal_code", "country_code"]);
     }
 
     #[test]
     fn an_address_without_content_is_none() {
-        let raw = Address { city: "  ".into(), ..Address::default() };
+        let raw = Address {
+            city: "  ".into(),
+            ..Address::default()
+        };
         assert_eq!(Address::parse(&raw), Ok(None));
     }
 }

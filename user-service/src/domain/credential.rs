@@ -114,13 +114,18 @@ pub struct HashChange {
 
 /// What a password of this person may not be: the username, the names and the parts of the address, in lower case.
 #[must_use]
-pub fn forbidden_passwords(username: &str, email: &str, first_name: &str, last_name: &str) -> Vec<String> {
+pub fn forbidden_passwords(
+    username: &str,
+    email: &str,
+    first_name: &str,
+    last_name: &str,
+) -> Vec<String> {
     let (local_part, domain) = email.rsplit_once('@').unwrap_or((email, ""));
     let mut words: Vec<String> = [username, first_name, last_name, email, local_part, domain]
-    .into_iter()
-    .filter(|word| !word.is_empty())
-    .map(str::to_lowercase)
-    .collect();
+        .into_iter()
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
     words.sort_unstable();
     words.dedup();
     words
@@ -141,7 +146,10 @@ mod tests {
         for raw in ["", "plain", "$a b", "$\0", "$é"] {
             assert!(PasswordHash::parse(raw).is_err(), "{raw:?}");
         }
-        assert_eq!(PasswordHash::parse(&"$".repeat(513)), Err(Problem::TooLong(512)));
+        assert_eq!(
+            PasswordHash::parse(&"$".repeat(513)),
+            Err(Problem::TooLong(512))
+        );
     }
 
     #[test]

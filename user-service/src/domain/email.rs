@@ -53,6 +53,8 @@ pub fn email_key(text: &str) -> String {
     text.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
+super::text::stored_type!(Email);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,11 +76,25 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         assert_eq!(Email::parse(""), Err(Problem::Empty));
-        assert_eq!(Email::parse("a\0@example.org"), Err(Problem::ControlCharacter));
+        assert_eq!(
+            Email::parse("a\0@example.org"),
+            Err(Problem::ControlCharacter)
+        );
         let long = format!("{}@example.org", "a".repeat(250));
         assert_eq!(Email::parse(&long), Err(Problem::TooLong(254)));
-        for raw in ["nobody", "@example.org", "a@", "Ada <ada@example.org>", "a@[127.0.0.1]", " a@example.org", "a@@b.org"] {
-            assert!(matches!(Email::parse(raw), Err(Problem::Format(_))), "{raw:?}");
+        for raw in [
+            "nobody",
+            "@example.org",
+            "a@",
+            "Ada <ada@example.org>",
+            "a@[127.0.0.1]",
+            " a@example.org",
+            "a@@b.org",
+        ] {
+            assert!(
+                matches!(Email::parse(raw), Err(Problem::Format(_))),
+                "{raw:?}"
+            );
         }
     }
 }

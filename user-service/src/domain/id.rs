@@ -52,12 +52,17 @@ fn check(raw: &str) -> Result<(), Problem> {
     if raw.len() > MAX {
         return Err(Problem::TooLong(MAX));
     }
-    if raw.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+    if raw
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    {
         Ok(())
     } else {
         Err(Problem::Format("must consist of a-z and 0-9"))
     }
 }
+
+super::text::stored_type!(UserId, UserTypeId, RoleId, PermissionId);
 
 #[cfg(test)]
 mod tests {

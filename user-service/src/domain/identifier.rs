@@ -49,10 +49,15 @@ fn printable(raw: &str) -> Result<(), Problem> {
     if raw.len() > MAX {
         return Err(Problem::TooLong(MAX));
     }
-    if raw.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+    if raw
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    {
         Ok(())
     } else {
-        Err(Problem::Format("must consist of printable ASCII characters"))
+        Err(Problem::Format(
+            "must consist of printable ASCII characters",
+        ))
     }
 }
 
@@ -95,9 +100,15 @@ mod tests {
     #[test]
     fn a_login_is_an_address_when_it_has_an_at_sign() {
         assert_eq!(LoginKey::parse("Ada"), Ok(LoginKey::Username("ada".into())));
-        assert_eq!(LoginKey::parse("Ada@X.org"), Ok(LoginKey::Email("ada@x.org".into())));
+        assert_eq!(
+            LoginKey::parse("Ada@X.org"),
+            Ok(LoginKey::Email("ada@x.org".into()))
+        );
         assert_eq!(LoginKey::parse("a\0"), Err(Problem::ControlCharacter));
-        assert_eq!(LoginKey::parse(&"a".repeat(255)), Err(Problem::TooLong(254)));
+        assert_eq!(
+            LoginKey::parse(&"a".repeat(255)),
+            Err(Problem::TooLong(254))
+        );
     }
 
     #[test]
@@ -105,7 +116,10 @@ mod tests {
         assert_eq!(RequestId::parse(""), Ok(None));
         assert!(RequestId::parse("a b-1").unwrap().is_some());
         assert_eq!(OperationId::parse(""), Err(Problem::Empty));
-        assert_eq!(OperationId::parse(&"a".repeat(65)), Err(Problem::TooLong(64)));
+        assert_eq!(
+            OperationId::parse(&"a".repeat(65)),
+            Err(Problem::TooLong(64))
+        );
         assert!(OperationId::parse("ä").is_err());
         assert!(RequestId::parse("a\0").is_err());
     }

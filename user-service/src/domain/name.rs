@@ -37,21 +37,25 @@ name_type! {
 
 fn check(raw: &str) -> Result<(), Problem> {
     let inner = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b':' | b'-')
+        byte.is_ascii_lowercase()
+            || byte.is_ascii_digit()
+            || matches!(byte, b'.' | b'_' | b':' | b'-')
     };
     match raw.bytes().next() {
         None => Err(Problem::Empty),
         _ if raw.len() > MAX => Err(Problem::TooLong(MAX)),
         _ if raw.chars().any(char::is_control) => Err(Problem::ControlCharacter),
-        _ if !raw.bytes().all(inner) => {
-            Err(Problem::Format("must consist of a-z, 0-9, '.', '_', ':' and '-'"))
-        }
+        _ if !raw.bytes().all(inner) => Err(Problem::Format(
+            "must consist of a-z, 0-9, '.', '_', ':' and '-'",
+        )),
         Some(first) if !first.is_ascii_lowercase() => {
             Err(Problem::Format("must begin with a letter"))
         }
         Some(_) => Ok(()),
     }
 }
+
+super::text::stored_type!(RoleName, PermissionName, TypeName);
 
 #[cfg(test)]
 mod tests {
@@ -62,10 +66,16 @@ mod tests {
         assert!(PermissionName::parse("invoices.read").is_ok());
         assert!(RoleName::parse("team:ops-1_x").is_ok());
         assert_eq!(TypeName::parse(""), Err(Problem::Empty));
-        assert_eq!(RoleName::parse(&"a".repeat(101)), Err(Problem::TooLong(100)));
+        assert_eq!(
+            RoleName::parse(&"a".repeat(101)),
+            Err(Problem::TooLong(100))
+        );
         assert_eq!(RoleName::parse("a\0"), Err(Problem::ControlCharacter));
         for raw in ["Editor", "1st", "a b", "é", "a,b", ".a"] {
-            assert!(matches!(RoleName::parse(raw), Err(Problem::Format(_))), "{raw:?}");
+            assert!(
+                matches!(RoleName::parse(raw), Err(Problem::Format(_))),
+                "{raw:?}"
+            );
         }
     }
 }

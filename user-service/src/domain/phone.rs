@@ -24,10 +24,14 @@ impl Phone {
         if valid {
             Ok(Some(Self(raw.to_owned())))
         } else {
-            Err(Problem::Format("must be a number of E.164 such as +41446681800"))
+            Err(Problem::Format(
+                "must be a number of E.164 such as +41446681800",
+            ))
         }
     }
 }
+
+super::text::stored_type!(Phone);
 
 #[cfg(test)]
 mod tests {
@@ -37,7 +41,14 @@ mod tests {
     fn only_the_international_form_is_taken() {
         assert_eq!(Phone::parse(""), Ok(None));
         assert!(Phone::parse("+41446681800").unwrap().is_some());
-        for raw in ["0446681800", "+0446681800", "+41 44", "+123456", "+1234567890123456", "+4144668180\0"] {
+        for raw in [
+            "0446681800",
+            "+0446681800",
+            "+41 44",
+            "+123456",
+            "+1234567890123456",
+            "+4144668180\0",
+        ] {
             assert!(Phone::parse(raw).is_err(), "{raw:?}");
         }
     }

@@ -23,11 +23,6 @@ macro_rules! text_type {
             pub fn into_string(self) -> String {
                 self.0
             }
-
-            /// Takes a text that was checked before it was stored.
-            pub(crate) const fn stored(text: String) -> Self {
-                Self(text)
-            }
         }
 
         impl std::fmt::Display for $name {
@@ -38,6 +33,19 @@ macro_rules! text_type {
     };
 }
 pub(crate) use text_type;
+
+/// Lets the store make the newtypes again from what it holds, without checking anew.
+macro_rules! stored_type {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// Takes a text that was checked before it was stored.
+            pub(crate) const fn stored(text: String) -> Self {
+                Self(text)
+            }
+        }
+    )+};
+}
+pub(crate) use stored_type;
 
 /// The NFC form without surrounding white space, of at most `max` characters and without control characters.
 ///
@@ -116,6 +124,8 @@ impl Reason {
     }
 }
 
+stored_type!(PersonName, Description, Reason);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,8 +153,14 @@ mod tests {
     #[test]
     fn length_is_counted_in_characters() {
         assert!(PersonName::parse(&"ß".repeat(100)).is_ok());
-        assert_eq!(PersonName::parse(&"ß".repeat(101)), Err(Problem::TooLong(100)));
+        assert_eq!(
+            PersonName::parse(&"ß".repeat(101)),
+            Err(Problem::TooLong(100))
+        );
         assert!(Description::parse(&"日".repeat(500)).is_ok());
-        assert_eq!(Reason::parse(&"x".repeat(100_000)), Err(Problem::TooLong(500)));
+        assert_eq!(
+            Reason::parse(&"x".repeat(100_000)),
+            Err(Problem::TooLong(500))
+        );
     }
 }

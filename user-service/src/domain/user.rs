@@ -209,7 +209,9 @@ impl UserCursor {
                 at: user.created_at.as_micros(),
                 id: user.id.as_str().to_owned(),
             },
-            UserOrder::Username => Self::Username { key: user.username.key() },
+            UserOrder::Username => Self::Username {
+                key: user.username.key(),
+            },
         }
     }
 }
@@ -239,19 +241,36 @@ mod tests {
 
     #[test]
     fn a_changed_address_is_no_longer_verified() {
-        let change = UserChange { email: Some(Email::parse("countess@example.org").unwrap()), ..UserChange::default() };
-        assert!(!change.apply(ada(), Timestamp::from_micros(2)).email_verified);
+        let change = UserChange {
+            email: Some(Email::parse("countess@example.org").unwrap()),
+            ..UserChange::default()
+        };
+        assert!(
+            !change
+                .apply(ada(), Timestamp::from_micros(2))
+                .email_verified
+        );
     }
 
     #[test]
     fn an_address_written_in_another_case_stays_verified() {
-        let change = UserChange { email: Some(Email::parse("Ada@Example.org").unwrap()), ..UserChange::default() };
-        assert!(change.apply(ada(), Timestamp::from_micros(2)).email_verified);
+        let change = UserChange {
+            email: Some(Email::parse("Ada@Example.org").unwrap()),
+            ..UserChange::default()
+        };
+        assert!(
+            change
+                .apply(ada(), Timestamp::from_micros(2))
+                .email_verified
+        );
     }
 
     #[test]
     fn every_change_makes_another_etag() {
-        let change = UserChange { first_name: Some(PersonName::parse("A").unwrap()), ..UserChange::default() };
+        let change = UserChange {
+            first_name: Some(PersonName::parse("A").unwrap()),
+            ..UserChange::default()
+        };
         let changed = change.apply(ada(), Timestamp::from_micros(2));
         assert_ne!(changed.etag(), ada().etag());
         assert_eq!(changed.updated_at, Timestamp::from_micros(2));

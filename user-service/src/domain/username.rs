@@ -44,6 +44,8 @@ impl Username {
     }
 }
 
+super::text::stored_type!(Username);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,7 +64,10 @@ mod tests {
         assert_eq!(Username::parse(&"a".repeat(65)), Err(Problem::TooLong(64)));
         assert_eq!(Username::parse("ada\0"), Err(Problem::ControlCharacter));
         for raw in ["аdа", "ada lovelace", "ada@x", ".ada", "ada-", "_ada"] {
-            assert!(matches!(Username::parse(raw), Err(Problem::Format(_))), "{raw:?}");
+            assert!(
+                matches!(Username::parse(raw), Err(Problem::Format(_))),
+                "{raw:?}"
+            );
         }
     }
 }

@@ -21,10 +21,7 @@ use tokio::{sync::watch, time::Instant};
 use tonic::Request;
 
 use crate::{
-    domain::{
-        id::UserId,
-        identifier::RequestId,
-    },
+    domain::{id::UserId, identifier::RequestId},
     store::{RequestKey, Store},
 };
 
@@ -69,11 +66,17 @@ impl Context {
 
     /// Reads `min_revision`; the outer `None` means that it is malformed.
     #[expect(clippy::option_option, reason = "malformed and absent are two things")]
-    pub(super) fn min_revision(&self, fields: &mut Violations, token: &str) -> Option<Option<Position>> {
+    pub(super) fn min_revision(
+        &self,
+        fields: &mut Violations,
+        token: &str,
+    ) -> Option<Option<Position>> {
         if token.is_empty() {
             return Some(None);
         }
-        fields.take("min_revision", self.revisions.decode(token)).map(Some)
+        fields
+            .take("min_revision", self.revisions.decode(token))
+            .map(Some)
     }
 
     /// Reads `page_token`; the outer `None` means that it is malformed.
@@ -88,12 +91,20 @@ impl Context {
         if token.is_empty() {
             return Some(None);
         }
-        fields.take("page_token", self.pages.open(&caller.user_id, query, token)).map(Some)
+        fields
+            .take("page_token", self.pages.open(&caller.user_id, query, token))
+            .map(Some)
     }
 
     /// The token of the next page; empty when there is none.
-    pub(super) fn next_page_token<C: Serialize>(&self, caller: &UserCaller, query: &[u8], next: Option<&C>) -> String {
-        next.map(|cursor| self.pages.seal(&caller.user_id, query, cursor)).unwrap_or_default()
+    pub(super) fn next_page_token<C: Serialize>(
+        &self,
+        caller: &UserCaller,
+        query: &[u8],
+        next: Option<&C>,
+    ) -> String {
+        next.map(|cursor| self.pages.seal(&caller.user_id, query, cursor))
+            .unwrap_or_default()
     }
 
     /// The key under which a request is remembered, when its caller wants that.

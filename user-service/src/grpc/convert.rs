@@ -1,10 +1,6 @@
 //! Domain to wire, and the enums of the wire to the domain.
 
-use identity_kit::{
-    clock::Timestamp,
-    position::Position,
-    status::Failure,
-};
+use identity_kit::{clock::Timestamp, position::Position, status::Failure};
 use identity_proto::user::v1 as wire;
 
 use crate::domain::{
@@ -192,7 +188,10 @@ pub(super) fn count(count: u64) -> Result<i32, Failure> {
     i32::try_from(count).map_err(|_| Failure::internal())
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the wire has every message as optional")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the wire has every message as optional"
+)]
 fn time(at: Timestamp) -> Option<prost_types::Timestamp> {
     Some(at.into())
 }

@@ -1,4 +1,4 @@
-//! CredentialService: what auth-service asks.
+//! `CredentialService`: what auth-service asks.
 
 use std::sync::Arc;
 

@@ -41,7 +41,11 @@ pub(super) fn list<T>(
         .enumerate()
         .map(|(index, element)| {
             let repeated = distinct && !seen.insert(element.as_str());
-            let parsed = if repeated { Err(Problem::Duplicate) } else { parse(element) };
+            let parsed = if repeated {
+                Err(Problem::Duplicate)
+            } else {
+                parse(element)
+            };
             fields.take(format!("{field}[{index}]"), parsed)
         })
         .collect();
@@ -68,7 +72,12 @@ pub(super) fn optional<T>(
 }
 
 /// Reads an enum by its number, unknown ones refused.
-pub(super) fn choice<W, T>(fields: &mut Violations, field: &str, raw: i32, read: impl Fn(W) -> T) -> Option<T>
+pub(super) fn choice<W, T>(
+    fields: &mut Violations,
+    field: &str,
+    raw: i32,
+    read: impl Fn(W) -> T,
+) -> Option<T>
 where
     W: TryFrom<i32>,
 {
@@ -78,7 +87,11 @@ where
 
 /// Reads an address, naming each wrong part. The outer `None` means that it is malformed.
 #[expect(clippy::option_option, reason = "malformed and absent are two things")]
-pub(super) fn address(fields: &mut Violations, field: &str, raw: Option<Address>) -> Option<Option<Address>> {
+pub(super) fn address(
+    fields: &mut Violations,
+    field: &str,
+    raw: Option<Address>,
+) -> Option<Option<Address>> {
     match raw.map_or(Ok(None), |raw| Address::parse(&raw)) {
         Ok(address) => Some(address),
         Err(problems) => {
@@ -97,8 +110,14 @@ pub(super) struct Mask<'a> {
 
 impl<'a> Mask<'a> {
     /// Reads `update_mask`; paths outside `known` are violations.
-    pub(super) fn read(fields: &mut Violations, mask: Option<&'a FieldMask>, known: &[&str]) -> Self {
-        let paths = mask.map(|mask| mask.paths.as_slice()).filter(|paths| !paths.is_empty());
+    pub(super) fn read(
+        fields: &mut Violations,
+        mask: Option<&'a FieldMask>,
+        known: &[&str],
+    ) -> Self {
+        let paths = mask
+            .map(|mask| mask.paths.as_slice())
+            .filter(|paths| !paths.is_empty());
         if let Some(paths) = paths {
             if paths.len() > MAX_PATHS {
                 fields.add("update_mask", Problem::TooMany(MAX_PATHS).to_string());
@@ -117,12 +136,16 @@ impl<'a> Mask<'a> {
 
     /// Whether the part is to be changed; without a mask, whether it is present.
     pub(super) fn covers(&self, path: &str, present: bool) -> bool {
-        self.paths
-            .map_or(present, |paths| paths.iter().any(|named| named == path || named == ALL))
+        self.paths.map_or(present, |paths| {
+            paths.iter().any(|named| named == path || named == ALL)
+        })
     }
 
     /// Reads a part that is text. The outer `None` means that it is malformed.
-    #[expect(clippy::option_option, reason = "malformed and unchanged are two things")]
+    #[expect(
+        clippy::option_option,
+        reason = "malformed and unchanged are two things"
+    )]
     pub(super) fn text<T>(
         &self,
         fields: &mut Violations,
@@ -134,7 +157,9 @@ impl<'a> Mask<'a> {
             return Some(None);
         }
         let raw = raw.map(String::as_str).unwrap_or_default();
-        fields.take(format!("{object}.{path}"), parse(raw)).map(Some)
+        fields
+            .take(format!("{object}.{path}"), parse(raw))
+            .map(Some)
     }
 }
 
@@ -172,13 +197,19 @@ mod tests {
     #[test]
     fn a_mask_decides_alone_and_knows_its_paths() {
         let mut fields = Violations::new();
-        let given = FieldMask { paths: vec!["a".into()] };
+        let given = FieldMask {
+            paths: vec!["a".into()],
+        };
         let mask = Mask::read(&mut fields, Some(&given), &["a", "b"]);
         assert!(mask.covers("a", false) && !mask.covers("b", true));
         assert!(fields.is_empty());
-        let all = FieldMask { paths: vec!["*".into()] };
+        let all = FieldMask {
+            paths: vec!["*".into()],
+        };
         assert!(Mask::read(&mut fields, Some(&all), &["a"]).covers("a", false));
-        let unknown = FieldMask { paths: vec!["id".into()] };
+        let unknown = FieldMask {
+            paths: vec!["id".into()],
+        };
         Mask::read(&mut fields, Some(&unknown), &["a"]);
         assert!(!fields.is_empty());
     }

@@ -1,4 +1,4 @@
-//! PermissionService: what can be done, and who may do it.
+//! `PermissionService`: what can be done, and who may do it.
 
 use std::sync::Arc;
 
@@ -61,14 +61,18 @@ impl PermissionService for Permissions {
         &self,
         request: Request<wire::GrantUserPermissionsRequest>,
     ) -> Result<Response<wire::GrantUserPermissionsResponse>, Status> {
-        Ok(Response::new(grant_to_user::handle(&self.0, request).await?))
+        Ok(Response::new(
+            grant_to_user::handle(&self.0, request).await?,
+        ))
     }
 
     async fn revoke_user_permissions(
         &self,
         request: Request<wire::RevokeUserPermissionsRequest>,
     ) -> Result<Response<wire::RevokeUserPermissionsResponse>, Status> {
-        Ok(Response::new(revoke_from_user::handle(&self.0, request).await?))
+        Ok(Response::new(
+            revoke_from_user::handle(&self.0, request).await?,
+        ))
     }
 
     async fn list_user_permissions(

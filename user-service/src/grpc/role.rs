@@ -1,4 +1,4 @@
-//! RoleService: named sets of permissions, and who has them.
+//! `RoleService`: named sets of permissions, and who has them.
 
 use std::sync::Arc;
 
@@ -62,14 +62,18 @@ impl RoleService for Roles {
         &self,
         request: Request<wire::GrantRolePermissionsRequest>,
     ) -> Result<Response<wire::GrantRolePermissionsResponse>, Status> {
-        Ok(Response::new(grant_permissions::handle(&self.0, request).await?))
+        Ok(Response::new(
+            grant_permissions::handle(&self.0, request).await?,
+        ))
     }
 
     async fn revoke_role_permissions(
         &self,
         request: Request<wire::RevokeRolePermissionsRequest>,
     ) -> Result<Response<wire::RevokeRolePermissionsResponse>, Status> {
-        Ok(Response::new(revoke_permissions::handle(&self.0, request).await?))
+        Ok(Response::new(
+            revoke_permissions::handle(&self.0, request).await?,
+        ))
     }
 
     async fn assign_roles(

@@ -5,7 +5,10 @@ use identity_kit::{
     status::{ErrorReason, Failure},
 };
 
-use crate::{domain::refusal::Refusal, store::Error};
+use crate::{
+    domain::{name::PermissionName, refusal::Refusal},
+    store::Error,
+};
 
 /// The type names of `ResourceInfo`.
 const USER: &str = "user";
@@ -19,7 +22,9 @@ impl From<Error> for Failure {
             Error::Refused(refusal) => refusal.into(),
             Error::Failed(error) => {
                 match &error {
-                    StoreError::Unavailable(_) | StoreError::Conflict | StoreError::UnknownOutcome => {
+                    StoreError::Unavailable(_)
+                    | StoreError::Conflict
+                    | StoreError::UnknownOutcome => {
                         tracing::warn!(error = ?error, "the database did not carry out a call");
                     }
                     StoreError::Unique { .. }
@@ -43,7 +48,9 @@ impl From<Refusal> for Failure {
             Refusal::UserTypeNotFound(id) => {
                 Self::not_found(ErrorReason::UserTypeNotFound, USER_TYPE, id.as_str())
             }
-            Refusal::RoleNotFound(id) => Self::not_found(ErrorReason::RoleNotFound, ROLE, id.as_str()),
+            Refusal::RoleNotFound(id) => {
+                Self::not_found(ErrorReason::RoleNotFound, ROLE, id.as_str())
+            }
             Refusal::PermissionNotFound(id) => {
                 Self::not_found(ErrorReason::PermissionNotFound, PERMISSION, id.as_str())
             }
@@ -56,8 +63,12 @@ impl From<Refusal> for Failure {
                 .with_precondition("BUILT_IN", "", text),
             Refusal::UserTypeInUse(id) => Self::new(ErrorReason::InUse, text.clone())
                 .with_precondition("IN_USE", format!("{USER_TYPE}/{id}"), text),
-            Refusal::GrantExceedsCaller(permission) => Self::new(ErrorReason::GrantExceedsCaller, text)
-                .with_metadata("permission", permission.map_or_else(|| "*".to_owned(), |name| name.into_string())),
+            Refusal::GrantExceedsCaller(permission) => {
+                Self::new(ErrorReason::GrantExceedsCaller, text).with_metadata(
+                    "permission",
+                    permission.map_or_else(|| "*".to_owned(), PermissionName::into_string),
+                )
+            }
             Refusal::EtagMismatch => Self::new(ErrorReason::EtagMismatch, text),
             Refusal::Conflict => Self::new(ErrorReason::Conflict, text),
             Refusal::RequestIdReused => Self::new(ErrorReason::RequestIdReused, text),

@@ -1,4 +1,4 @@
-//! UserService: people.
+//! `UserService`: people.
 
 use std::sync::Arc;
 

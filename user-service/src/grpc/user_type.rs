@@ -1,4 +1,4 @@
-//! UserTypeService: types of users.
+//! `UserTypeService`: types of users.
 
 use std::sync::Arc;
 

@@ -55,17 +55,31 @@ const BASIC: &str = "SELECT u.*, NULL AS roles, NULL AS permissions, h.epoch, h.
 
 /// A profile with roles and permissions.
 const FULL: &str = concat!(
-    "SELECT u.*, ", roles!(), " AS roles, ", effective!(), " AS permissions, h.epoch, h.revision
+    "SELECT u.*, ",
+    roles!(),
+    " AS roles, ",
+    effective!(),
+    " AS permissions, h.epoch, h.revision
     FROM users u CROSS JOIN feed_head h WHERE u.id = $1"
 );
 
 const SNAPSHOT: &str = concat!(
-    "SELECT u.id, u.status, ", roles!(), " AS roles, ", direct!(), " AS direct, ", effective!(), " AS permissions,
+    "SELECT u.id, u.status, ",
+    roles!(),
+    " AS roles, ",
+    direct!(),
+    " AS direct, ",
+    effective!(),
+    " AS permissions,
     h.epoch, h.revision
     FROM users u CROSS JOIN feed_head h WHERE u.id = $1"
 );
 
-const RIGHTS: &str = concat!("SELECT u.status, ", effective!(), " AS permissions FROM users u WHERE u.id = $1");
+const RIGHTS: &str = concat!(
+    "SELECT u.status, ",
+    effective!(),
+    " AS permissions FROM users u WHERE u.id = $1"
+);
 
 /// What a login needs, of the user whom the column says.
 macro_rules! credential {
@@ -120,7 +134,9 @@ impl Store {
     /// When the database does not answer.
     pub async fn find_full_user(&self, id: &UserId, full: bool) -> Result<Option<FullUser>, Error> {
         let sql = if full { FULL } else { BASIC };
-        let row = FullRow::find_by_statement(self.statement(sql, id.as_str())).one(self.database.reader()).await?;
+        let row = FullRow::find_by_statement(self.statement(sql, id.as_str()))
+            .one(self.database.reader())
+            .await?;
         Ok(row.map(FullUser::try_from).transpose()?)
     }
 
@@ -130,7 +146,9 @@ impl Store {
     /// When the database does not answer.
     pub async fn find_access(&self, id: &UserId) -> Result<Option<AccessSnapshot>, Error> {
         let statement = self.statement(SNAPSHOT, id.as_str());
-        let row = AccessRow::find_by_statement(statement).one(self.database.reader()).await?;
+        let row = AccessRow::find_by_statement(statement)
+            .one(self.database.reader())
+            .await?;
         Ok(row.map(AccessSnapshot::try_from).transpose()?)
     }
 
@@ -141,20 +159,29 @@ impl Store {
     pub async fn find_credential(&self, key: &CredentialKey) -> Result<Option<Credential>, Error> {
         let statement = match key {
             CredentialKey::User(id) => self.statement(CREDENTIAL_BY_ID, id.as_str()),
-            CredentialKey::Login(LoginKey::Username(key)) => self.statement(CREDENTIAL_BY_USERNAME, key),
+            CredentialKey::Login(LoginKey::Username(key)) => {
+                self.statement(CREDENTIAL_BY_USERNAME, key)
+            }
             CredentialKey::Login(LoginKey::Email(key)) => self.statement(CREDENTIAL_BY_EMAIL, key),
         };
-        let row = CredentialRow::find_by_statement(statement).one(self.database.reader()).await?;
+        let row = CredentialRow::find_by_statement(statement)
+            .one(self.database.reader())
+            .await?;
         Ok(row.map(Credential::try_from).transpose()?)
     }
 
     /// What the guard must know about a user.
     pub(super) async fn find_holdings(&self, id: &UserId) -> Result<Option<Holdings>, Error> {
         let statement = self.statement(RIGHTS, id.as_str());
-        let row = RightsRow::find_by_statement(statement).one(self.database.reader()).await?;
+        let row = RightsRow::find_by_statement(statement)
+            .one(self.database.reader())
+            .await?;
         Ok(row
             .map(|row| {
-                Ok::<_, StoreError>(Holdings { status: status(&row.status)?, permissions: names(row.permissions) })
+                Ok::<_, StoreError>(Holdings {
+                    status: status(&row.status)?,
+                    permissions: names(row.permissions.as_deref()),
+                })
             })
             .transpose()?)
     }
@@ -210,8 +237,11 @@ impl TryFrom<FullRow> for FullUser {
     fn try_from(row: FullRow) -> Result<Self, StoreError> {
         Ok(Self {
             user: row.user.try_into()?,
-            roles: grants(row.roles)?.into_iter().map(|(_, name)| RoleName::stored(name)).collect(),
-            permissions: names(row.permissions),
+            roles: grants(row.roles.as_deref())?
+                .into_iter()
+                .map(|(_, name)| RoleName::stored(name))
+                .collect(),
+            permissions: names(row.permissions.as_deref()),
             position: position(row.epoch, row.revision)?,
         })
     }
@@ -221,17 +251,20 @@ impl TryFrom<AccessRow> for AccessSnapshot {
     type Error = StoreError;
 
     fn try_from(row: AccessRow) -> Result<Self, StoreError> {
-        let roles = grants(row.roles)?;
-        let direct = grants(row.direct)?;
+        let roles = grants(row.roles.as_deref())?;
+        let direct = grants(row.direct.as_deref())?;
         Ok(Self {
             user_id: UserId::stored(row.id),
             status: status(&row.status)?,
-            roles: roles.into_iter().map(|(id, name)| (RoleId::stored(id), RoleName::stored(name))).collect(),
+            roles: roles
+                .into_iter()
+                .map(|(id, name)| (RoleId::stored(id), RoleName::stored(name)))
+                .collect(),
             direct: direct
                 .into_iter()
                 .map(|(id, name)| (PermissionId::stored(id), PermissionName::stored(name)))
                 .collect(),
-            effective: names(row.permissions),
+            effective: names(row.permissions.as_deref()),
             position: position(row.epoch, row.revision)?,
         })
     }
@@ -246,16 +279,23 @@ impl TryFrom<CredentialRow> for Credential {
             change_required: row.change_required,
             version: version(row.credential_version)?,
             access: row.access.try_into()?,
-            forbidden: forbidden_passwords(&row.username, &row.email, &row.first_name, &row.last_name),
+            forbidden: forbidden_passwords(
+                &row.username,
+                &row.email,
+                &row.first_name,
+                &row.last_name,
+            ),
         })
     }
 }
 
 /// The parts of `id name,id name`, sorted by name.
-fn grants(joined: Option<String>) -> Result<Vec<(String, String)>, StoreError> {
+fn grants(joined: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
     let mut grants = Vec::new();
-    for grant in joined.as_deref().unwrap_or_default().split_terminator(',') {
-        let (id, name) = grant.split_once(' ').ok_or_else(|| corrupt("a grant has no name"))?;
+    for grant in joined.unwrap_or_default().split_terminator(',') {
+        let (id, name) = grant
+            .split_once(' ')
+            .ok_or_else(|| corrupt("a grant has no name"))?;
         grants.push((id.to_owned(), name.to_owned()));
     }
     grants.sort_unstable_by(|left, right| left.1.cmp(&right.1));
@@ -263,9 +303,8 @@ fn grants(joined: Option<String>) -> Result<Vec<(String, String)>, StoreError> {
 }
 
 /// The parts of `name,name`, sorted.
-fn names(joined: Option<String>) -> Vec<PermissionName> {
+fn names(joined: Option<&str>) -> Vec<PermissionName> {
     let mut names: Vec<_> = joined
-        .as_deref()
         .unwrap_or_default()
         .split(',')
         .filter(|name| !name.is_empty())
@@ -280,6 +319,7 @@ fn status(name: &str) -> Result<UserStatus, StoreError> {
 }
 
 fn position(epoch: String, revision: i64) -> Result<Position, StoreError> {
-    let revision = u64::try_from(revision).map_err(|_| corrupt("the feed has a negative revision"))?;
+    let revision =
+        u64::try_from(revision).map_err(|_| corrupt("the feed has a negative revision"))?;
     Ok(Position::new(epoch, revision))
 }

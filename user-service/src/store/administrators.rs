@@ -1,7 +1,9 @@
 //! The last administrator: no change may leave nobody in an active account with the role that holds everything.
 
 use identity_kit::database::WriteTransaction;
-use sea_orm::{ColumnTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect, RelationTrait};
+use sea_orm::{
+    ColumnTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QuerySelect, RelationTrait,
+};
 
 use super::{
     corrupt,
@@ -29,7 +31,11 @@ pub(super) async fn lock(transaction: &WriteTransaction) -> Result<RoleId, Error
 }
 
 /// Refuses when the user is the last administrator; the role must be locked.
-pub(super) async fn spare_the_last(transaction: &WriteTransaction, admin: &RoleId, user: &User) -> Result<(), Error> {
+pub(super) async fn spare_the_last(
+    transaction: &WriteTransaction,
+    admin: &RoleId,
+    user: &User,
+) -> Result<(), Error> {
     if user.status != UserStatus::Active || !has(transaction, admin, &user.id).await? {
         return Ok(());
     }
@@ -41,7 +47,11 @@ pub(super) async fn spare_the_last(transaction: &WriteTransaction, admin: &RoleI
         .limit(1)
         .count(transaction)
         .await?;
-    if others == 0 { Err(Refusal::LastAdministrator.into()) } else { Ok(()) }
+    if others == 0 {
+        Err(Refusal::LastAdministrator.into())
+    } else {
+        Ok(())
+    }
 }
 
 async fn has(transaction: &WriteTransaction, admin: &RoleId, user: &UserId) -> Result<bool, Error> {

@@ -11,7 +11,11 @@ impl Store {
     ///
     /// # Errors
     /// `UserNotFound`; `Conflict` when the credential has changed since it was read.
-    pub async fn set_password_hash(&self, change: HashChange, now: Timestamp) -> Result<Done<u64>, Error> {
+    pub async fn set_password_hash(
+        &self,
+        change: HashChange,
+        now: Timestamp,
+    ) -> Result<Done<u64>, Error> {
         self.write(Touched::Nothing, change, move |transaction, change| {
             Box::pin(async move {
                 let row = credential::Entity::find_by_id(change.user_id.as_str())

@@ -26,8 +26,10 @@ impl From<DbErr> for Error {
 /// A refusal instead of a uniqueness error, chosen by the name of the constraint.
 pub(super) fn taken(error: DbErr, refusal: impl Fn(&str) -> Option<Refusal>) -> Error {
     match StoreError::from(error) {
-        StoreError::Unique { constraint } => refusal(&constraint)
-            .map_or(Error::Failed(StoreError::Unique { constraint }), Error::Refused),
+        StoreError::Unique { constraint } => refusal(&constraint).map_or(
+            Error::Failed(StoreError::Unique { constraint }),
+            Error::Refused,
+        ),
         other => Error::Failed(other),
     }
 }

@@ -35,7 +35,10 @@ pub mod kinds {
 }
 
 pub(super) fn user(transaction: &WriteTransaction, kind: &'static str, id: &UserId) {
-    transaction.emit(Event { kind, payload: json!({ "user_id": id.as_str() }) });
+    transaction.emit(Event {
+        kind,
+        payload: json!({ "user_id": id.as_str() }),
+    });
 }
 
 pub(super) fn user_status(transaction: &WriteTransaction, id: &UserId, status: &'static str) {
@@ -64,11 +67,17 @@ pub(super) fn password_changed(transaction: &WriteTransaction, change: &HashChan
 }
 
 pub(super) fn role(transaction: &WriteTransaction, kind: &'static str, id: &RoleId) {
-    transaction.emit(Event { kind, payload: json!({ "role_id": id.as_str() }) });
+    transaction.emit(Event {
+        kind,
+        payload: json!({ "role_id": id.as_str() }),
+    });
 }
 
 pub(super) fn permission(transaction: &WriteTransaction, kind: &'static str, id: &PermissionId) {
-    transaction.emit(Event { kind, payload: json!({ "permission_id": id.as_str() }) });
+    transaction.emit(Event {
+        kind,
+        payload: json!({ "permission_id": id.as_str() }),
+    });
 }
 
 pub(super) fn user_type(transaction: &WriteTransaction, id: &UserTypeId) {

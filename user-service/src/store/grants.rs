@@ -2,8 +2,8 @@
 
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter, QueryOrder,
-    QuerySelect, RelationTrait, Statement, TryInsertResult, Value,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, JoinType,
+    QueryFilter, QueryOrder, QuerySelect, RelationTrait, Statement, TryInsertResult, Value,
 };
 
 use super::{
@@ -34,32 +34,39 @@ impl Store {
         now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
-        self.write(touched, (caller, user_id, role_ids), move |transaction, (caller, user_id, role_ids)| {
-            Box::pin(async move {
-                // Roles before the user, as every transaction that locks both does.
-                let found = lock_roles(transaction, role_ids).await?;
-                user::lock(transaction, user_id).await?;
-                if let Some(missing) = role_ids.iter().find(|id| !found.iter().any(|row| row.id == id.as_str())) {
-                    return Err(Refusal::RoleNotFound(missing.clone()).into());
-                }
-                refuse_more_than_held(transaction, caller, &found).await?;
-                let rows = role_ids.iter().map(|role_id| user_role::ActiveModel {
-                    user_id: Set(user_id.as_str().to_owned()),
-                    role_id: Set(role_id.as_str().to_owned()),
-                    created_at: Set(now.as_micros()),
-                });
-                let given = inserted(
-                    user_role::Entity::insert_many(rows)
-                        .on_conflict_do_nothing()
-                        .exec_without_returning(transaction)
-                        .await?,
-                );
-                if given > 0 {
-                    event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
-                }
-                Ok(given)
-            })
-        })
+        self.write(
+            touched,
+            (caller, user_id, role_ids),
+            move |transaction, (caller, user_id, role_ids)| {
+                Box::pin(async move {
+                    // Roles before the user, as every transaction that locks both does.
+                    let found = lock_roles(transaction, role_ids).await?;
+                    user::lock(transaction, user_id).await?;
+                    if let Some(missing) = role_ids
+                        .iter()
+                        .find(|id| !found.iter().any(|row| row.id == id.as_str()))
+                    {
+                        return Err(Refusal::RoleNotFound(missing.clone()).into());
+                    }
+                    refuse_more_than_held(transaction, caller, &found).await?;
+                    let rows = role_ids.iter().map(|role_id| user_role::ActiveModel {
+                        user_id: Set(user_id.as_str().to_owned()),
+                        role_id: Set(role_id.as_str().to_owned()),
+                        created_at: Set(now.as_micros()),
+                    });
+                    let given = inserted(
+                        &user_role::Entity::insert_many(rows)
+                            .on_conflict_do_nothing()
+                            .exec_without_returning(transaction)
+                            .await?,
+                    );
+                    if given > 0 {
+                        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                    }
+                    Ok(given)
+                })
+            },
+        )
         .await
     }
 
@@ -67,27 +74,37 @@ impl Store {
     ///
     /// # Errors
     /// `UserNotFound`, `LastAdministrator`.
-    pub async fn unassign_roles(&self, user_id: UserId, role_ids: Vec<RoleId>) -> Result<Done<u64>, Error> {
+    pub async fn unassign_roles(
+        &self,
+        user_id: UserId,
+        role_ids: Vec<RoleId>,
+    ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
-        self.write(touched, (user_id, role_ids), |transaction, (user_id, role_ids)| {
-            Box::pin(async move {
-                let admin = administrators::lock(transaction).await?;
-                let user = user::lock(transaction, user_id).await?;
-                if role_ids.contains(&admin) {
-                    administrators::spare_the_last(transaction, &admin, &user).await?;
-                }
-                let taken = user_role::Entity::delete_many()
-                    .filter(user_role::Column::UserId.eq(user_id.as_str()))
-                    .filter(user_role::Column::RoleId.is_in(role_ids.iter().map(RoleId::as_str)))
-                    .exec(transaction)
-                    .await?
-                    .rows_affected;
-                if taken > 0 {
-                    event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
-                }
-                Ok(taken)
-            })
-        })
+        self.write(
+            touched,
+            (user_id, role_ids),
+            |transaction, (user_id, role_ids)| {
+                Box::pin(async move {
+                    let admin = administrators::lock(transaction).await?;
+                    let user = user::lock(transaction, user_id).await?;
+                    if role_ids.contains(&admin) {
+                        administrators::spare_the_last(transaction, &admin, &user).await?;
+                    }
+                    let taken = user_role::Entity::delete_many()
+                        .filter(user_role::Column::UserId.eq(user_id.as_str()))
+                        .filter(
+                            user_role::Column::RoleId.is_in(role_ids.iter().map(RoleId::as_str)),
+                        )
+                        .exec(transaction)
+                        .await?
+                        .rows_affected;
+                    if taken > 0 {
+                        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                    }
+                    Ok(taken)
+                })
+            },
+        )
         .await
     }
 
@@ -103,28 +120,32 @@ impl Store {
         now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
-        self.write(touched, (caller, user_id, ids), move |transaction, (caller, user_id, ids)| {
-            Box::pin(async move {
-                user::lock(transaction, user_id).await?;
-                let wanted = permissions_to_give(transaction, ids).await?;
-                refuse_unless_held(transaction, caller, &wanted).await?;
-                let rows = ids.iter().map(|id| user_permission::ActiveModel {
-                    user_id: Set(user_id.as_str().to_owned()),
-                    permission_id: Set(id.as_str().to_owned()),
-                    created_at: Set(now.as_micros()),
-                });
-                let given = inserted(
-                    user_permission::Entity::insert_many(rows)
-                        .on_conflict_do_nothing()
-                        .exec_without_returning(transaction)
-                        .await?,
-                );
-                if given > 0 {
-                    event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
-                }
-                Ok(given)
-            })
-        })
+        self.write(
+            touched,
+            (caller, user_id, ids),
+            move |transaction, (caller, user_id, ids)| {
+                Box::pin(async move {
+                    user::lock(transaction, user_id).await?;
+                    let wanted = permissions_to_give(transaction, ids).await?;
+                    refuse_unless_held(transaction, caller, &wanted).await?;
+                    let rows = ids.iter().map(|id| user_permission::ActiveModel {
+                        user_id: Set(user_id.as_str().to_owned()),
+                        permission_id: Set(id.as_str().to_owned()),
+                        created_at: Set(now.as_micros()),
+                    });
+                    let given = inserted(
+                        &user_permission::Entity::insert_many(rows)
+                            .on_conflict_do_nothing()
+                            .exec_without_returning(transaction)
+                            .await?,
+                    );
+                    if given > 0 {
+                        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                    }
+                    Ok(given)
+                })
+            },
+        )
         .await
     }
 
@@ -132,14 +153,21 @@ impl Store {
     ///
     /// # Errors
     /// `UserNotFound`.
-    pub async fn revoke_user_permissions(&self, user_id: UserId, ids: Vec<PermissionId>) -> Result<Done<u64>, Error> {
+    pub async fn revoke_user_permissions(
+        &self,
+        user_id: UserId,
+        ids: Vec<PermissionId>,
+    ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(touched, (user_id, ids), |transaction, (user_id, ids)| {
             Box::pin(async move {
                 user::lock(transaction, user_id).await?;
                 let taken = user_permission::Entity::delete_many()
                     .filter(user_permission::Column::UserId.eq(user_id.as_str()))
-                    .filter(user_permission::Column::PermissionId.is_in(ids.iter().map(PermissionId::as_str)))
+                    .filter(
+                        user_permission::Column::PermissionId
+                            .is_in(ids.iter().map(PermissionId::as_str)),
+                    )
                     .exec(transaction)
                     .await?
                     .rows_affected;
@@ -163,18 +191,22 @@ impl Store {
         ids: Vec<PermissionId>,
         now: Timestamp,
     ) -> Result<Done<u64>, Error> {
-        self.write(Touched::Everybody, (caller, role_id, ids), move |transaction, (caller, role_id, ids)| {
-            Box::pin(async move {
-                lock_changeable(transaction, role_id).await?;
-                let wanted = permissions_to_give(transaction, ids).await?;
-                refuse_unless_held(transaction, caller, &wanted).await?;
-                let given = add_to_role(transaction, role_id, ids, now).await?;
-                if given > 0 {
-                    event::role(transaction, kinds::ROLE_CHANGED, role_id);
-                }
-                Ok(given)
-            })
-        })
+        self.write(
+            Touched::Everybody,
+            (caller, role_id, ids),
+            move |transaction, (caller, role_id, ids)| {
+                Box::pin(async move {
+                    lock_changeable(transaction, role_id).await?;
+                    let wanted = permissions_to_give(transaction, ids).await?;
+                    refuse_unless_held(transaction, caller, &wanted).await?;
+                    let given = add_to_role(transaction, role_id, ids, now).await?;
+                    if given > 0 {
+                        event::role(transaction, kinds::ROLE_CHANGED, role_id);
+                    }
+                    Ok(given)
+                })
+            },
+        )
         .await
     }
 
@@ -182,22 +214,33 @@ impl Store {
     ///
     /// # Errors
     /// `RoleNotFound`, `BuiltIn`.
-    pub async fn revoke_role_permissions(&self, role_id: RoleId, ids: Vec<PermissionId>) -> Result<Done<u64>, Error> {
-        self.write(Touched::Everybody, (role_id, ids), |transaction, (role_id, ids)| {
-            Box::pin(async move {
-                lock_changeable(transaction, role_id).await?;
-                let taken = role_permission::Entity::delete_many()
-                    .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
-                    .filter(role_permission::Column::PermissionId.is_in(ids.iter().map(PermissionId::as_str)))
-                    .exec(transaction)
-                    .await?
-                    .rows_affected;
-                if taken > 0 {
-                    event::role(transaction, kinds::ROLE_CHANGED, role_id);
-                }
-                Ok(taken)
-            })
-        })
+    pub async fn revoke_role_permissions(
+        &self,
+        role_id: RoleId,
+        ids: Vec<PermissionId>,
+    ) -> Result<Done<u64>, Error> {
+        self.write(
+            Touched::Everybody,
+            (role_id, ids),
+            |transaction, (role_id, ids)| {
+                Box::pin(async move {
+                    lock_changeable(transaction, role_id).await?;
+                    let taken = role_permission::Entity::delete_many()
+                        .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
+                        .filter(
+                            role_permission::Column::PermissionId
+                                .is_in(ids.iter().map(PermissionId::as_str)),
+                        )
+                        .exec(transaction)
+                        .await?
+                        .rows_affected;
+                    if taken > 0 {
+                        event::role(transaction, kinds::ROLE_CHANGED, role_id);
+                    }
+                    Ok(taken)
+                })
+            },
+        )
         .await
     }
 
@@ -221,7 +264,9 @@ impl Store {
         }
         let rows = query.all(self.database.reader()).await?;
         let items = rows.into_iter().map(Role::from).collect();
-        Ok(Page::cut(items, size, |role: &Role| NameCursor { name: role.name.as_str().to_owned() }))
+        Ok(Page::cut(items, size, |role: &Role| NameCursor {
+            name: role.name.as_str().to_owned(),
+        }))
     }
 }
 
@@ -241,12 +286,12 @@ pub(super) async fn add_to_role(
         .on_conflict_do_nothing()
         .exec_without_returning(transaction)
         .await?;
-    Ok(inserted(result))
+    Ok(inserted(&result))
 }
 
-fn inserted(result: TryInsertResult<u64>) -> u64 {
+const fn inserted(result: &TryInsertResult<u64>) -> u64 {
     match result {
-        TryInsertResult::Inserted(rows) => rows,
+        TryInsertResult::Inserted(rows) => *rows,
         TryInsertResult::Empty | TryInsertResult::Conflicted => 0,
     }
 }
@@ -259,7 +304,10 @@ async fn lock_changeable(transaction: &WriteTransaction, id: &RoleId) -> Result<
 }
 
 /// The roles that exist, which stay until the transaction ends; always locked in one order.
-async fn lock_roles(transaction: &WriteTransaction, ids: &[RoleId]) -> Result<Vec<role::Model>, Error> {
+async fn lock_roles(
+    transaction: &WriteTransaction,
+    ids: &[RoleId],
+) -> Result<Vec<role::Model>, Error> {
     Ok(role::Entity::find()
         .filter(role::Column::Id.is_in(ids.iter().map(RoleId::as_str)))
         .order_by_asc(role::Column::Id)
@@ -279,10 +327,16 @@ async fn permissions_to_give(
         .lock_shared()
         .all(transaction)
         .await?;
-    if let Some(missing) = ids.iter().find(|id| !rows.iter().any(|row| row.id == id.as_str())) {
+    if let Some(missing) = ids
+        .iter()
+        .find(|id| !rows.iter().any(|row| row.id == id.as_str()))
+    {
         return Err(Refusal::PermissionNotFound(missing.clone()).into());
     }
-    Ok(rows.into_iter().map(|row| PermissionName::stored(row.name)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| PermissionName::stored(row.name))
+        .collect())
 }
 
 /// What an active caller holds, read inside the transaction that gives it on.
@@ -314,7 +368,9 @@ async fn held(transaction: &WriteTransaction, caller: &UserId) -> Result<Held, E
         SQL,
         [Value::from(caller.as_str())],
     );
-    let rows = HeldRow::find_by_statement(statement).all(transaction).await?;
+    let rows = HeldRow::find_by_statement(statement)
+        .all(transaction)
+        .await?;
     Ok(Held {
         administrator: rows.iter().any(|row| row.administrator),
         permissions: rows.into_iter().filter_map(|row| row.name).collect(),
@@ -332,7 +388,9 @@ async fn refuse_unless_held(
         .filter(|wanted| !held.permissions.iter().any(|name| name == wanted.as_str()))
         .min();
     match lacking {
-        Some(lacking) if !held.administrator => Err(Refusal::GrantExceedsCaller(Some(lacking.clone())).into()),
+        Some(lacking) if !held.administrator => {
+            Err(Refusal::GrantExceedsCaller(Some(lacking.clone())).into())
+        }
         _ => Ok(()),
     }
 }
@@ -349,7 +407,10 @@ async fn refuse_more_than_held(
     if !everything {
         let ids: Vec<_> = roles.iter().map(|role| role.id.as_str()).collect();
         query = query
-            .join(JoinType::InnerJoin, role_permission::Relation::Permission.def().rev())
+            .join(
+                JoinType::InnerJoin,
+                role_permission::Relation::Permission.def().rev(),
+            )
             .filter(role_permission::Column::RoleId.is_in(ids))
             .distinct();
     }

@@ -1,6 +1,9 @@
 //! The schema, one file a step.
 
-use sea_orm_migration::{DbErr, MigrationTrait, MigratorTrait, SchemaManager, sea_orm::{ConnectionTrait, DbBackend}};
+use sea_orm_migration::{
+    DbErr, MigrationTrait, MigratorTrait, SchemaManager,
+    sea_orm::{ConnectionTrait, DbBackend},
+};
 
 mod m0001_user_types;
 mod m0002_users;

@@ -1,11 +1,14 @@
 //! Permissions: create, read, change and delete.
 
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
-use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 
 use super::{
     Done, Error, RequestKey, Store,
-    entity::{permission},
+    entity::permission,
     error::taken,
     event::{self, kinds},
     request,
@@ -32,14 +35,20 @@ impl Store {
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<Permission>, Error> {
-        self.write(Touched::Everybody, (new, request), move |transaction, (new, request)| {
-            Box::pin(async move {
-                if let Some(id) = request::claim(transaction, request.as_ref(), new.id.as_str(), now).await? {
-                    return get(transaction, &PermissionId::stored(id)).await;
-                }
-                insert(transaction, new, false, now).await
-            })
-        })
+        self.write(
+            Touched::Everybody,
+            (new, request),
+            move |transaction, (new, request)| {
+                Box::pin(async move {
+                    if let Some(id) =
+                        request::claim(transaction, request.as_ref(), new.id.as_str(), now).await?
+                    {
+                        return get(transaction, &PermissionId::stored(id)).await;
+                    }
+                    insert(transaction, new, false, now).await
+                })
+            },
+        )
         .await
     }
 
@@ -48,7 +57,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn find_permission(&self, id: &PermissionId) -> Result<Option<Permission>, Error> {
-        let row = permission::Entity::find_by_id(id.as_str()).one(self.database.reader()).await?;
+        let row = permission::Entity::find_by_id(id.as_str())
+            .one(self.database.reader())
+            .await?;
         Ok(row.map(Permission::from))
     }
 
@@ -73,7 +84,9 @@ impl Store {
         }
         let rows = query.all(self.database.reader()).await?;
         let items = rows.into_iter().map(Permission::from).collect();
-        Ok(Page::cut(items, size, |item: &Permission| NameCursor { name: item.name.as_str().to_owned() }))
+        Ok(Page::cut(items, size, |item: &Permission| NameCursor {
+            name: item.name.as_str().to_owned(),
+        }))
     }
 
     /// Changes parts of a permission.
@@ -87,33 +100,44 @@ impl Store {
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<Permission>, Error> {
-        self.write(Touched::Everybody, (id, change, etag), move |transaction, (id, change, etag)| {
-            Box::pin(async move {
-                let permission = lock(transaction, id).await?;
-                check_etag(&permission, etag.as_ref())?;
-                if change.is_empty() {
-                    return Ok(permission);
-                }
-                let renamed = change.name.as_ref().is_some_and(|name| *name != permission.name);
-                if permission.built_in && renamed {
-                    return Err(Refusal::BuiltIn.into());
-                }
-                let change = change.clone();
-                let permission = Permission {
-                    name: change.name.unwrap_or(permission.name),
-                    description: change.description.unwrap_or(permission.description),
-                    updated_at: now,
-                    version: permission.version + 1,
-                    ..permission
-                };
-                permission::Entity::update(permission::Model::from(&permission).into_active_model().reset_all())
+        self.write(
+            Touched::Everybody,
+            (id, change, etag),
+            move |transaction, (id, change, etag)| {
+                Box::pin(async move {
+                    let permission = lock(transaction, id).await?;
+                    check_etag(&permission, etag.as_ref())?;
+                    if change.is_empty() {
+                        return Ok(permission);
+                    }
+                    let renamed = change
+                        .name
+                        .as_ref()
+                        .is_some_and(|name| *name != permission.name);
+                    if permission.built_in && renamed {
+                        return Err(Refusal::BuiltIn.into());
+                    }
+                    let change = change.clone();
+                    let permission = Permission {
+                        name: change.name.unwrap_or(permission.name),
+                        description: change.description.unwrap_or(permission.description),
+                        updated_at: now,
+                        version: permission.version + 1,
+                        ..permission
+                    };
+                    permission::Entity::update(
+                        permission::Model::from(&permission)
+                            .into_active_model()
+                            .reset_all(),
+                    )
                     .exec_without_returning(transaction)
                     .await
                     .map_err(name_taken)?;
-                event::permission(transaction, kinds::PERMISSION_CHANGED, id);
-                Ok(permission)
-            })
-        })
+                    event::permission(transaction, kinds::PERMISSION_CHANGED, id);
+                    Ok(permission)
+                })
+            },
+        )
         .await
     }
 
@@ -121,7 +145,11 @@ impl Store {
     ///
     /// # Errors
     /// `PermissionNotFound`, `EtagMismatch`, `BuiltIn`.
-    pub async fn delete_permission(&self, id: PermissionId, etag: Option<Etag>) -> Result<Done<()>, Error> {
+    pub async fn delete_permission(
+        &self,
+        id: PermissionId,
+        etag: Option<Etag>,
+    ) -> Result<Done<()>, Error> {
         self.write(Touched::Everybody, (id, etag), |transaction, (id, etag)| {
             Box::pin(async move {
                 let permission = lock(transaction, id).await?;
@@ -129,7 +157,9 @@ impl Store {
                     return Err(Refusal::BuiltIn.into());
                 }
                 check_etag(&permission, etag.as_ref())?;
-                permission::Entity::delete_by_id(id.as_str()).exec(transaction).await?;
+                permission::Entity::delete_by_id(id.as_str())
+                    .exec(transaction)
+                    .await?;
                 event::permission(transaction, kinds::PERMISSION_DELETED, id);
                 Ok(())
             })
@@ -165,16 +195,25 @@ pub(super) async fn insert(
 
 /// The permission, whose row stays as it is until the transaction ends.
 async fn lock(transaction: &WriteTransaction, id: &PermissionId) -> Result<Permission, Error> {
-    let row = permission::Entity::find_by_id(id.as_str()).lock_exclusive().one(transaction).await?;
+    let row = permission::Entity::find_by_id(id.as_str())
+        .lock_exclusive()
+        .one(transaction)
+        .await?;
     found(row, id)
 }
 
 async fn get(transaction: &WriteTransaction, id: &PermissionId) -> Result<Permission, Error> {
-    found(permission::Entity::find_by_id(id.as_str()).one(transaction).await?, id)
+    found(
+        permission::Entity::find_by_id(id.as_str())
+            .one(transaction)
+            .await?,
+        id,
+    )
 }
 
 fn found(row: Option<permission::Model>, id: &PermissionId) -> Result<Permission, Error> {
-    row.map(Permission::from).ok_or_else(|| Refusal::PermissionNotFound(id.clone()).into())
+    row.map(Permission::from)
+        .ok_or_else(|| Refusal::PermissionNotFound(id.clone()).into())
 }
 
 fn check_etag(permission: &Permission, etag: Option<&Etag>) -> Result<(), Refusal> {

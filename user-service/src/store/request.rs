@@ -48,14 +48,20 @@ pub(super) async fn claim(
     id: &str,
     now: Timestamp,
 ) -> Result<Option<String>, Error> {
-    let Some(request) = request else { return Ok(None) };
+    let Some(request) = request else {
+        return Ok(None);
+    };
     match request.log.find(transaction, request.call()).await? {
         Found::Nothing => {
-            request.log.record(transaction, request.call(), id.as_bytes(), now).await?;
+            request
+                .log
+                .record(transaction, request.call(), id.as_bytes(), now)
+                .await?;
             Ok(None)
         }
         Found::Answer(answer) => {
-            let id = str::from_utf8(&answer).map_err(|_| corrupt("a remembered request has no id"))?;
+            let id =
+                str::from_utf8(&answer).map_err(|_| corrupt("a remembered request has no id"))?;
             Ok(Some(id.to_owned()))
         }
         Found::Reused => Err(Refusal::RequestIdReused.into()),
@@ -63,7 +69,10 @@ pub(super) async fn claim(
 }
 
 /// Forgets the requests of a user.
-pub(super) async fn forget(transaction: &WriteTransaction, caller: &UserId) -> Result<(), StoreError> {
+pub(super) async fn forget(
+    transaction: &WriteTransaction,
+    caller: &UserId,
+) -> Result<(), StoreError> {
     transaction
         .execute_raw(Statement::from_sql_and_values(
             transaction.get_database_backend(),

@@ -18,11 +18,7 @@ use identity_kit::{
 };
 
 use super::{Error, Store, event::kinds};
-use crate::domain::{
-    id::UserId,
-    name::PermissionName,
-    user::UserStatus,
-};
+use crate::domain::{id::UserId, name::PermissionName, user::UserStatus};
 
 /// How many users are remembered; beyond it everything is read anew, which bounds memory without a clock per entry.
 const MAX_USERS: usize = 50_000;
@@ -72,7 +68,10 @@ impl RightsCache {
         match self.fresh_at.load(Ordering::Acquire) {
             0 => false,
             at => {
-                let age = self.clock.elapsed().saturating_sub(Duration::from_micros(at - 1));
+                let age = self
+                    .clock
+                    .elapsed()
+                    .saturating_sub(Duration::from_micros(at - 1));
                 age <= self.max_staleness
             }
         }
@@ -131,7 +130,11 @@ impl Store {
         };
         let rights = Arc::new(Rights {
             active: holdings.status == UserStatus::Active,
-            permissions: holdings.permissions.into_iter().map(PermissionName::into_string).collect(),
+            permissions: holdings
+                .permissions
+                .into_iter()
+                .map(PermissionName::into_string)
+                .collect(),
         });
         if fresh {
             self.rights.keep(user_id, &rights, mark);
@@ -165,15 +168,76 @@ impl TailHandler for RightsFollower {
 
 fn touched(event: &StoredEvent) -> Touched {
     match event.kind.as_str() {
-        kinds::USER_CREATED | kinds::USER_UPDATED | kinds::PASSWORD_CHANGED | kinds::USER_TYPE_CHANGED => {
-            Touched::Nothing
-        }
+        kinds::USER_CREATED
+        | kinds::USER_UPDATED
+        | kinds::PASSWORD_CHANGED
+        | kinds::USER_TYPE_CHANGED => Touched::Nothing,
         kinds::USER_STATUS_CHANGED | kinds::USER_DELETED | kinds::USER_RIGHTS_CHANGED => event
             .payload
             .get("user_id")
             .and_then(|id| id.as_str())
-            .map_or(Touched::Everybody, |id| Touched::User(UserId::stored(id.to_owned()))),
+            .map_or(Touched::Everybody, |id| {
+                Touched::User(UserId::stored(id.to_owned()))
+            }),
         // Roles and permissions, and whatever a newer version may tell.
         _ => Touched::Everybody,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use identity_kit::clock::{ManualClock, Timestamp};
+
+    use super::*;
+
+    fn cache() -> (Arc<ManualClock>, Arc<RightsCache>) {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
+        let cache = RightsCache::new(clock.clone(), Duration::from_secs(5));
+        (clock, Arc::new(cache))
+    }
+
+    fn event(kind: &str, payload: serde_json::Value) -> StoredEvent {
+        StoredEvent {
+            position: Position::new("e", 1),
+            nonce: "n".to_owned(),
+            kind: kind.to_owned(),
+            payload,
+            created_at: Timestamp::from_seconds(0),
+        }
+    }
+
+    #[test]
+    fn a_cache_is_fresh_only_while_the_feed_is_known_to_be_complete() {
+        let (clock, cache) = cache();
+        assert!(!cache.is_fresh());
+        RightsFollower(Arc::clone(&cache)).fresh(&Position::default(), Duration::ZERO);
+        assert!(cache.is_fresh());
+        clock.advance(Duration::from_secs(6));
+        assert!(!cache.is_fresh());
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_is_not_kept_after_it() {
+        let (_, cache) = cache();
+        let (_, mark) = cache.look("a");
+        cache.forget(&Touched::User(UserId::stored("a".to_owned())));
+        cache.keep("a", &Arc::default(), mark);
+        assert_eq!(cache.look("a").0, None);
+        let (_, mark) = cache.look("a");
+        cache.keep("a", &Arc::default(), mark);
+        assert!(cache.look("a").0.is_some());
+    }
+
+    #[test]
+    fn an_event_drops_whom_it_names_and_an_unknown_one_everybody() {
+        let named = event(kinds::USER_DELETED, serde_json::json!({ "user_id": "a" }));
+        assert_eq!(
+            touched(&named),
+            Touched::User(UserId::stored("a".to_owned()))
+        );
+        let unknown = event("something_new", serde_json::json!({ "user_id": "a" }));
+        assert_eq!(touched(&unknown), Touched::Everybody);
+        let profile = event(kinds::USER_UPDATED, serde_json::json!({ "user_id": "a" }));
+        assert_eq!(touched(&profile), Touched::Nothing);
     }
 }

@@ -1,7 +1,10 @@
 //! Roles: create, read, change and delete.
 
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
-use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait,
+};
 
 use super::{
     Done, Error, RequestKey, Store,
@@ -16,8 +19,8 @@ use crate::domain::{
     id::RoleId,
     name::{PermissionName, RoleName},
     page::{NameCursor, Page},
-    role::{NewRole, Role, RoleChange},
     refusal::Refusal,
+    role::{NewRole, Role, RoleChange},
     text::Description,
 };
 
@@ -32,14 +35,20 @@ impl Store {
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<Role>, Error> {
-        self.write(Touched::Nothing, (new, request), move |transaction, (new, request)| {
-            Box::pin(async move {
-                if let Some(id) = request::claim(transaction, request.as_ref(), new.id.as_str(), now).await? {
-                    return get(transaction, &RoleId::stored(id)).await;
-                }
-                insert(transaction, new, false, now).await
-            })
-        })
+        self.write(
+            Touched::Nothing,
+            (new, request),
+            move |transaction, (new, request)| {
+                Box::pin(async move {
+                    if let Some(id) =
+                        request::claim(transaction, request.as_ref(), new.id.as_str(), now).await?
+                    {
+                        return get(transaction, &RoleId::stored(id)).await;
+                    }
+                    insert(transaction, new, false, now).await
+                })
+            },
+        )
         .await
     }
 
@@ -48,7 +57,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn find_role(&self, id: &RoleId) -> Result<Option<Role>, Error> {
-        let row = role::Entity::find_by_id(id.as_str()).one(self.database.reader()).await?;
+        let row = role::Entity::find_by_id(id.as_str())
+            .one(self.database.reader())
+            .await?;
         Ok(row.map(Role::from))
     }
 
@@ -56,7 +67,10 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn list_role_permission_names(&self, role: &Role) -> Result<Vec<PermissionName>, Error> {
+    pub async fn list_role_permission_names(
+        &self,
+        role: &Role,
+    ) -> Result<Vec<PermissionName>, Error> {
         let mut query = permission::Entity::find()
             .select_only()
             .column(permission::Column::Name)
@@ -93,7 +107,9 @@ impl Store {
         }
         let rows = query.all(self.database.reader()).await?;
         let items = rows.into_iter().map(Role::from).collect();
-        Ok(Page::cut(items, size, |item: &Role| NameCursor { name: item.name.as_str().to_owned() }))
+        Ok(Page::cut(items, size, |item: &Role| NameCursor {
+            name: item.name.as_str().to_owned(),
+        }))
     }
 
     /// Changes parts of a role.
@@ -107,32 +123,36 @@ impl Store {
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<Role>, Error> {
-        self.write(Touched::Everybody, (id, change, etag), move |transaction, (id, change, etag)| {
-            Box::pin(async move {
-                let role = lock(transaction, id).await?;
-                check_etag(&role, etag.as_ref())?;
-                if change.is_empty() {
-                    return Ok(role);
-                }
-                if role.built_in {
-                    return Err(Refusal::BuiltIn.into());
-                }
-                let change = change.clone();
-                let role = Role {
-                    name: change.name.unwrap_or(role.name),
-                    description: change.description.unwrap_or(role.description),
-                    updated_at: now,
-                    version: role.version + 1,
-                    ..role
-                };
-                role::Entity::update(role::Model::from(&role).into_active_model().reset_all())
-                    .exec_without_returning(transaction)
-                    .await
-                    .map_err(name_taken)?;
-                event::role(transaction, kinds::ROLE_CHANGED, id);
-                Ok(role)
-            })
-        })
+        self.write(
+            Touched::Everybody,
+            (id, change, etag),
+            move |transaction, (id, change, etag)| {
+                Box::pin(async move {
+                    let role = lock(transaction, id).await?;
+                    check_etag(&role, etag.as_ref())?;
+                    if change.is_empty() {
+                        return Ok(role);
+                    }
+                    if role.built_in {
+                        return Err(Refusal::BuiltIn.into());
+                    }
+                    let change = change.clone();
+                    let role = Role {
+                        name: change.name.unwrap_or(role.name),
+                        description: change.description.unwrap_or(role.description),
+                        updated_at: now,
+                        version: role.version + 1,
+                        ..role
+                    };
+                    role::Entity::update(role::Model::from(&role).into_active_model().reset_all())
+                        .exec_without_returning(transaction)
+                        .await
+                        .map_err(name_taken)?;
+                    event::role(transaction, kinds::ROLE_CHANGED, id);
+                    Ok(role)
+                })
+            },
+        )
         .await
     }
 
@@ -148,7 +168,9 @@ impl Store {
                     return Err(Refusal::BuiltIn.into());
                 }
                 check_etag(&role, etag.as_ref())?;
-                role::Entity::delete_by_id(id.as_str()).exec(transaction).await?;
+                role::Entity::delete_by_id(id.as_str())
+                    .exec(transaction)
+                    .await?;
                 event::role(transaction, kinds::ROLE_DELETED, id);
                 Ok(())
             })
@@ -184,16 +206,25 @@ pub(super) async fn insert(
 
 /// The role, whose row stays as it is until the transaction ends.
 pub(super) async fn lock(transaction: &WriteTransaction, id: &RoleId) -> Result<Role, Error> {
-    let row = role::Entity::find_by_id(id.as_str()).lock_exclusive().one(transaction).await?;
+    let row = role::Entity::find_by_id(id.as_str())
+        .lock_exclusive()
+        .one(transaction)
+        .await?;
     found(row, id)
 }
 
 async fn get(transaction: &WriteTransaction, id: &RoleId) -> Result<Role, Error> {
-    found(role::Entity::find_by_id(id.as_str()).one(transaction).await?, id)
+    found(
+        role::Entity::find_by_id(id.as_str())
+            .one(transaction)
+            .await?,
+        id,
+    )
 }
 
 fn found(row: Option<role::Model>, id: &RoleId) -> Result<Role, Error> {
-    row.map(Role::from).ok_or_else(|| Refusal::RoleNotFound(id.clone()).into())
+    row.map(Role::from)
+        .ok_or_else(|| Refusal::RoleNotFound(id.clone()).into())
 }
 
 fn check_etag(role: &Role, etag: Option<&Etag>) -> Result<(), Refusal> {

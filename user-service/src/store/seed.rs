@@ -3,23 +3,20 @@
 use std::collections::BTreeSet;
 
 use identity_kit::{
-    clock::Timestamp,
-    database::WriteTransaction,
-    entropy::SharedEntropy,
-    id::new_id,
+    clock::Timestamp, database::WriteTransaction, entropy::SharedEntropy, id::new_id,
 };
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
-    Statement, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait,
+    IntoActiveModel, QueryFilter, Statement, sea_query::Expr,
 };
 
 use super::{
     Done, Error, Store, administrators,
     entity::{permission, role, user_role, user_type},
     event::{self, kinds},
-    grants, role as roles,
+    grants,
     rights::Touched,
-    user, user_type as user_types,
+    role as roles, user, user_type as user_types,
 };
 use crate::domain::{
     credential::PasswordHash,
@@ -53,15 +50,19 @@ impl Store {
         entropy: SharedEntropy,
         now: Timestamp,
     ) -> Result<Done<()>, Error> {
-        self.write(Touched::Everybody, (named, entropy), move |transaction, (named, entropy)| {
-            Box::pin(async move {
-                lock_out_others(transaction).await?;
-                let fresh = || new_id(&**entropy);
-                seed_type(transaction, fresh(), now).await?;
-                seed_permissions(transaction, named, fresh, now).await?;
-                seed_roles(transaction, fresh, now).await
-            })
-        })
+        self.write(
+            Touched::Everybody,
+            (named, entropy),
+            move |transaction, (named, entropy)| {
+                Box::pin(async move {
+                    lock_out_others(transaction).await?;
+                    let fresh = || new_id(&**entropy);
+                    seed_type(transaction, fresh(), now).await?;
+                    seed_permissions(transaction, named, fresh, now).await?;
+                    seed_roles(transaction, fresh, now).await
+                })
+            },
+        )
         .await
     }
 
@@ -76,21 +77,25 @@ impl Store {
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
         let touched = Touched::User(new.id.clone());
-        self.write(touched, (new, (hash, false)), move |transaction, (new, password)| {
-            Box::pin(async move {
-                let admin = administrators::lock(transaction).await?;
-                let user = user::insert(transaction, new, Some(password), now).await?;
-                user_role::Entity::insert(user_role::ActiveModel {
-                    user_id: Set(user.id.as_str().to_owned()),
-                    role_id: Set(admin.into_string()),
-                    created_at: Set(now.as_micros()),
+        self.write(
+            touched,
+            (new, (hash, false)),
+            move |transaction, (new, password)| {
+                Box::pin(async move {
+                    let admin = administrators::lock(transaction).await?;
+                    let user = user::insert(transaction, new, Some(password), now).await?;
+                    user_role::Entity::insert(user_role::ActiveModel {
+                        user_id: Set(user.id.as_str().to_owned()),
+                        role_id: Set(admin.into_string()),
+                        created_at: Set(now.as_micros()),
+                    })
+                    .exec_without_returning(transaction)
+                    .await?;
+                    event::user(transaction, kinds::USER_RIGHTS_CHANGED, &user.id);
+                    Ok(user)
                 })
-                .exec_without_returning(transaction)
-                .await?;
-                event::user(transaction, kinds::USER_RIGHTS_CHANGED, &user.id);
-                Ok(user)
-            })
-        })
+            },
+        )
         .await
     }
 }
@@ -100,12 +105,18 @@ async fn lock_out_others(transaction: &WriteTransaction) -> Result<(), Error> {
     let backend = transaction.get_database_backend();
     if backend == DbBackend::Postgres {
         let lock = "LOCK TABLE user_types, roles, permissions IN SHARE ROW EXCLUSIVE MODE";
-        transaction.execute_raw(Statement::from_string(backend, lock)).await?;
+        transaction
+            .execute_raw(Statement::from_string(backend, lock))
+            .await?;
     }
     Ok(())
 }
 
-async fn seed_type(transaction: &WriteTransaction, id: String, now: Timestamp) -> Result<(), Error> {
+async fn seed_type(
+    transaction: &WriteTransaction,
+    id: String,
+    now: Timestamp,
+) -> Result<(), Error> {
     let default = user_type::Entity::find()
         .filter(user_type::Column::BuiltIn.eq(true))
         .one(transaction)
@@ -142,17 +153,30 @@ async fn seed_permissions(
             version: 1,
         })
         .collect();
-    let turned: Vec<_> = rows.iter().filter(|row| row.built_in != named.contains(&row.name)).collect();
+    let turned: Vec<_> = rows
+        .iter()
+        .filter(|row| row.built_in != named.contains(&row.name))
+        .collect();
     for permission in &added {
         event::permission(transaction, kinds::PERMISSION_CHANGED, &permission.id);
     }
     for row in &turned {
-        event::permission(transaction, kinds::PERMISSION_CHANGED, &PermissionId::stored(row.id.clone()));
+        event::permission(
+            transaction,
+            kinds::PERMISSION_CHANGED,
+            &PermissionId::stored(row.id.clone()),
+        );
     }
     if !turned.is_empty() {
         permission::Entity::update_many()
-            .col_expr(permission::Column::BuiltIn, Expr::col(permission::Column::BuiltIn).not())
-            .col_expr(permission::Column::Version, Expr::col(permission::Column::Version).add(1))
+            .col_expr(
+                permission::Column::BuiltIn,
+                Expr::col(permission::Column::BuiltIn).not(),
+            )
+            .col_expr(
+                permission::Column::Version,
+                Expr::col(permission::Column::Version).add(1),
+            )
             .col_expr(permission::Column::UpdatedAt, Expr::value(now.as_micros()))
             .filter(permission::Column::Id.is_in(turned.iter().map(|row| row.id.as_str())))
             .exec(transaction)
@@ -160,7 +184,9 @@ async fn seed_permissions(
     }
     if !added.is_empty() {
         permission::Entity::insert_many(
-            added.iter().map(|permission| permission::Model::from(permission).into_active_model()),
+            added
+                .iter()
+                .map(|permission| permission::Model::from(permission).into_active_model()),
         )
         .exec_without_returning(transaction)
         .await?;
@@ -238,6 +264,9 @@ mod tests {
     fn descriptions_are_sentences() {
         assert_eq!(describe("users.create"), "Create users.");
         assert_eq!(describe("user_types.update"), "Change user types.");
-        assert_eq!(describe("roles.grant"), "Add permissions to roles and take them away.");
+        assert_eq!(
+            describe("roles.grant"),
+            "Add permissions to roles and take them away."
+        );
     }
 }

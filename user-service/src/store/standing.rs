@@ -41,14 +41,24 @@ macro_rules! own_roles {
 }
 
 const HELD: &str = concat!(
-    "SELECT held.* FROM (SELECT p.*, ", direct!(), " AS direct, ", own_roles!(), " AS roles
+    "SELECT held.* FROM (SELECT p.*, ",
+    direct!(),
+    " AS direct, ",
+    own_roles!(),
+    " AS roles
         FROM permissions p WHERE p.name > $2) held
     WHERE held.direct OR held.roles IS NOT NULL ORDER BY held.name LIMIT $3"
 );
 
 const STANDINGS: &str = concat!(
-    "SELECT p.name, ", direct!(), " AS direct, ", own_roles!(), " AS roles,
-        (SELECT string_agg(r.name, ',') FROM roles r WHERE ", gives!(), ") AS granting
+    "SELECT p.name, ",
+    direct!(),
+    " AS direct, ",
+    own_roles!(),
+    " AS roles,
+        (SELECT string_agg(r.name, ',') FROM roles r WHERE ",
+    gives!(),
+    ") AS granting
     FROM permissions p WHERE p.name IN "
 );
 
@@ -68,12 +78,20 @@ impl Store {
         let statement = Statement::from_sql_and_values(
             self.database.backend(),
             HELD,
-            [Value::from(user_id.as_str()), Value::from(after), Value::from(limit)],
+            [
+                Value::from(user_id.as_str()),
+                Value::from(after),
+                Value::from(limit),
+            ],
         );
-        let rows = HeldRow::find_by_statement(statement).all(self.database.reader()).await?;
+        let rows = HeldRow::find_by_statement(statement)
+            .all(self.database.reader())
+            .await?;
         let items = rows.into_iter().map(EffectivePermission::from).collect();
-        Ok(Page::cut(items, size, |item: &EffectivePermission| NameCursor {
-            name: item.permission.name.as_str().to_owned(),
+        Ok(Page::cut(items, size, |item: &EffectivePermission| {
+            NameCursor {
+                name: item.permission.name.as_str().to_owned(),
+            }
         }))
     }
 
@@ -81,15 +99,24 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn list_standings(&self, user_id: &UserId, names: &[PermissionName]) -> Result<Vec<Standing>, Error> {
-        let places: Vec<_> = (2..names.len() + 2).map(|place| format!("${place}")).collect();
-        let values = std::iter::once(user_id.as_str()).chain(names.iter().map(PermissionName::as_str));
+    pub async fn list_standings(
+        &self,
+        user_id: &UserId,
+        names: &[PermissionName],
+    ) -> Result<Vec<Standing>, Error> {
+        let places: Vec<_> = (2..names.len() + 2)
+            .map(|place| format!("${place}"))
+            .collect();
+        let values =
+            std::iter::once(user_id.as_str()).chain(names.iter().map(PermissionName::as_str));
         let statement = Statement::from_sql_and_values(
             self.database.backend(),
             format!("{STANDINGS}({})", places.join(", ")),
             values.map(Value::from),
         );
-        let rows = StandingRow::find_by_statement(statement).all(self.database.reader()).await?;
+        let rows = StandingRow::find_by_statement(statement)
+            .all(self.database.reader())
+            .await?;
         Ok(rows.into_iter().map(Standing::from).collect())
     }
 }
@@ -134,13 +161,18 @@ impl From<StandingRow> for Standing {
 /// The direct grant first, then roles by name.
 fn sources(direct: bool, roles: Option<&str>) -> Vec<Source> {
     let direct = direct.then_some(Source::Direct);
-    direct.into_iter().chain(role_names(roles).into_iter().map(Source::Role)).collect()
+    direct
+        .into_iter()
+        .chain(role_names(roles).into_iter().map(Source::Role))
+        .collect()
 }
 
 /// The parts of `name,name`, sorted.
 fn role_names(joined: Option<&str>) -> Vec<RoleName> {
     let names = joined.unwrap_or_default().split_terminator(',');
-    let mut names: Vec<_> = names.map(|name| RoleName::stored(name.to_owned())).collect();
+    let mut names: Vec<_> = names
+        .map(|name| RoleName::stored(name.to_owned()))
+        .collect();
     names.sort_unstable();
     names
 }

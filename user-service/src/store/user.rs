@@ -4,7 +4,10 @@ use identity_kit::{
     clock::Timestamp,
     database::{StoreError, WriteTransaction},
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    QuerySelect,
+};
 
 use super::{
     Done, Error, RequestKey, Store, administrators, corrupt,
@@ -41,14 +44,20 @@ impl Store {
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
-        self.write(Touched::Nothing, (new, password, request), move |transaction, (new, password, request)| {
-            Box::pin(async move {
-                if let Some(id) = request::claim(transaction, request.as_ref(), new.id.as_str(), now).await? {
-                    return get(transaction, &UserId::stored(id)).await;
-                }
-                insert(transaction, new, password.as_ref(), now).await
-            })
-        })
+        self.write(
+            Touched::Nothing,
+            (new, password, request),
+            move |transaction, (new, password, request)| {
+                Box::pin(async move {
+                    if let Some(id) =
+                        request::claim(transaction, request.as_ref(), new.id.as_str(), now).await?
+                    {
+                        return get(transaction, &UserId::stored(id)).await;
+                    }
+                    insert(transaction, new, password.as_ref(), now).await
+                })
+            },
+        )
         .await
     }
 
@@ -57,7 +66,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn find_user(&self, id: &UserId) -> Result<Option<User>, Error> {
-        let row = user::Entity::find_by_id(id.as_str()).one(self.database.reader()).await?;
+        let row = user::Entity::find_by_id(id.as_str())
+            .one(self.database.reader())
+            .await?;
         Ok(row.map(User::try_from).transpose()?)
     }
 
@@ -70,7 +81,10 @@ impl Store {
             .filter(user::Column::Id.is_in(ids.iter().map(UserId::as_str)))
             .all(self.database.reader())
             .await?;
-        Ok(rows.into_iter().map(User::try_from).collect::<Result<_, _>>()?)
+        Ok(rows
+            .into_iter()
+            .map(User::try_from)
+            .collect::<Result<_, _>>()?)
     }
 
     /// Changes parts of a profile.
@@ -84,22 +98,26 @@ impl Store {
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
-        self.write(Touched::Nothing, (id, change, etag), move |transaction, (id, change, etag)| {
-            Box::pin(async move {
-                let user = lock(transaction, id).await?;
-                check_etag(&user, etag.as_ref())?;
-                if change.is_empty() {
-                    return Ok(user);
-                }
-                if let Some(type_id) = &change.user_type_id {
-                    find_type(transaction, Some(type_id)).await?;
-                }
-                let user = change.apply(user, now);
-                store(transaction, &user).await?;
-                event::user(transaction, kinds::USER_UPDATED, id);
-                Ok(user)
-            })
-        })
+        self.write(
+            Touched::Nothing,
+            (id, change, etag),
+            move |transaction, (id, change, etag)| {
+                Box::pin(async move {
+                    let user = lock(transaction, id).await?;
+                    check_etag(&user, etag.as_ref())?;
+                    if change.is_empty() {
+                        return Ok(user);
+                    }
+                    if let Some(type_id) = &change.user_type_id {
+                        find_type(transaction, Some(type_id)).await?;
+                    }
+                    let user = change.apply(user, now);
+                    store(transaction, &user).await?;
+                    event::user(transaction, kinds::USER_UPDATED, id);
+                    Ok(user)
+                })
+            },
+        )
         .await
     }
 
@@ -116,30 +134,34 @@ impl Store {
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
         let touched = Touched::User(id.clone());
-        self.write(touched, (id, reason, etag), move |transaction, (id, reason, etag)| {
-            Box::pin(async move {
-                // Before the user's row: every transaction takes the two locks in this order.
-                let admin = administrators::lock(transaction).await?;
-                let user = lock(transaction, id).await?;
-                if user.status == status {
-                    return Ok(user);
-                }
-                check_etag(&user, etag.as_ref())?;
-                if status != UserStatus::Active {
-                    administrators::spare_the_last(transaction, &admin, &user).await?;
-                }
-                let user = User {
-                    status,
-                    status_reason: reason.clone(),
-                    updated_at: now,
-                    version: user.version + 1,
-                    ..user
-                };
-                store(transaction, &user).await?;
-                event::user_status(transaction, id, status.as_str());
-                Ok(user)
-            })
-        })
+        self.write(
+            touched,
+            (id, reason, etag),
+            move |transaction, (id, reason, etag)| {
+                Box::pin(async move {
+                    // Before the user's row: every transaction takes the two locks in this order.
+                    let admin = administrators::lock(transaction).await?;
+                    let user = lock(transaction, id).await?;
+                    if user.status == status {
+                        return Ok(user);
+                    }
+                    check_etag(&user, etag.as_ref())?;
+                    if status != UserStatus::Active {
+                        administrators::spare_the_last(transaction, &admin, &user).await?;
+                    }
+                    let user = User {
+                        status,
+                        status_reason: reason.clone(),
+                        updated_at: now,
+                        version: user.version + 1,
+                        ..user
+                    };
+                    store(transaction, &user).await?;
+                    event::user_status(transaction, id, status.as_str());
+                    Ok(user)
+                })
+            },
+        )
         .await
     }
 
@@ -157,7 +179,9 @@ impl Store {
                 administrators::spare_the_last(transaction, &admin, &user).await?;
                 request::forget(transaction, id).await?;
                 // Credential, roles and permissions go with the row.
-                user::Entity::delete_by_id(id.as_str()).exec(transaction).await?;
+                user::Entity::delete_by_id(id.as_str())
+                    .exec(transaction)
+                    .await?;
                 event::user(transaction, kinds::USER_DELETED, id);
                 Ok(())
             })
@@ -211,12 +235,20 @@ pub(super) async fn insert(
 
 /// The user, whose row stays as it is until the transaction ends.
 pub(super) async fn lock(transaction: &WriteTransaction, id: &UserId) -> Result<User, Error> {
-    let row = user::Entity::find_by_id(id.as_str()).lock_exclusive().one(transaction).await?;
+    let row = user::Entity::find_by_id(id.as_str())
+        .lock_exclusive()
+        .one(transaction)
+        .await?;
     found(row, id)
 }
 
 async fn get(transaction: &WriteTransaction, id: &UserId) -> Result<User, Error> {
-    found(user::Entity::find_by_id(id.as_str()).one(transaction).await?, id)
+    found(
+        user::Entity::find_by_id(id.as_str())
+            .one(transaction)
+            .await?,
+        id,
+    )
 }
 
 fn found(row: Option<user::Model>, id: &UserId) -> Result<User, Error> {
@@ -225,7 +257,10 @@ fn found(row: Option<user::Model>, id: &UserId) -> Result<User, Error> {
 }
 
 /// The type asked for, or the default one; it cannot be deleted until the transaction ends.
-async fn find_type(transaction: &WriteTransaction, id: Option<&UserTypeId>) -> Result<UserTypeId, Error> {
+async fn find_type(
+    transaction: &WriteTransaction,
+    id: Option<&UserTypeId>,
+) -> Result<UserTypeId, Error> {
     let query = match id {
         Some(id) => user_type::Entity::find_by_id(id.as_str()),
         None => user_type::Entity::find().filter(user_type::Column::BuiltIn.eq(true)),
@@ -285,7 +320,8 @@ impl TryFrom<user::Model> for User {
             last_name: PersonName::stored(row.last_name),
             phone: row.phone.map(Phone::stored),
             address: (address != Address::default()).then_some(address),
-            status: UserStatus::from_stored(&row.status).ok_or_else(|| corrupt("a user has an unknown status"))?,
+            status: UserStatus::from_stored(&row.status)
+                .ok_or_else(|| corrupt("a user has an unknown status"))?,
             status_reason: Reason::stored(row.status_reason),
             user_type_id: UserTypeId::stored(row.user_type_id),
             created_at: Timestamp::from_micros(row.created_at),

@@ -1,8 +1,8 @@
 //! Lists of users: keyset pages, so that a late page costs what the first one costs.
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    sea_query::Expr,
+    ColumnTrait, EntityTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select, sea_query::Expr,
 };
 
 use super::{
@@ -25,9 +25,17 @@ impl Store {
         after: Option<&UserCursor>,
         size: u64,
     ) -> Result<Page<User, UserCursor>, Error> {
-        let rows = query(filter, after).limit(size + 1).all(self.database.reader()).await?;
-        let users = rows.into_iter().map(User::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page::cut(users, size, |user| UserCursor::after(user, filter.order)))
+        let rows = query(filter, after)
+            .limit(size + 1)
+            .all(self.database.reader())
+            .await?;
+        let users = rows
+            .into_iter()
+            .map(User::try_from)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(users, size, |user| {
+            UserCursor::after(user, filter.order)
+        }))
     }
 }
 

@@ -1,14 +1,16 @@
 //! Types of users: create, read, change and delete.
 
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
-use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 
 use super::{
     Done, Error, RequestKey, Store,
     entity::{user, user_type},
     error::taken,
-    event,
-    request,
+    event, request,
     rights::Touched,
 };
 use crate::domain::{
@@ -16,9 +18,9 @@ use crate::domain::{
     id::UserTypeId,
     name::TypeName,
     page::{NameCursor, Page},
-    user_type::{NewUserType, UserType, UserTypeChange},
     refusal::Refusal,
     text::Description,
+    user_type::{NewUserType, UserType, UserTypeChange},
 };
 
 impl Store {
@@ -32,14 +34,20 @@ impl Store {
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<UserType>, Error> {
-        self.write(Touched::Nothing, (new, request), move |transaction, (new, request)| {
-            Box::pin(async move {
-                if let Some(id) = request::claim(transaction, request.as_ref(), new.id.as_str(), now).await? {
-                    return get(transaction, &UserTypeId::stored(id)).await;
-                }
-                insert(transaction, new, false, now).await
-            })
-        })
+        self.write(
+            Touched::Nothing,
+            (new, request),
+            move |transaction, (new, request)| {
+                Box::pin(async move {
+                    if let Some(id) =
+                        request::claim(transaction, request.as_ref(), new.id.as_str(), now).await?
+                    {
+                        return get(transaction, &UserTypeId::stored(id)).await;
+                    }
+                    insert(transaction, new, false, now).await
+                })
+            },
+        )
         .await
     }
 
@@ -48,7 +56,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn find_user_type(&self, id: &UserTypeId) -> Result<Option<UserType>, Error> {
-        let row = user_type::Entity::find_by_id(id.as_str()).one(self.database.reader()).await?;
+        let row = user_type::Entity::find_by_id(id.as_str())
+            .one(self.database.reader())
+            .await?;
         Ok(row.map(UserType::from))
     }
 
@@ -69,7 +79,9 @@ impl Store {
         }
         let rows = query.all(self.database.reader()).await?;
         let items = rows.into_iter().map(UserType::from).collect();
-        Ok(Page::cut(items, size, |item: &UserType| NameCursor { name: item.name.as_str().to_owned() }))
+        Ok(Page::cut(items, size, |item: &UserType| NameCursor {
+            name: item.name.as_str().to_owned(),
+        }))
     }
 
     /// Changes parts of a type.
@@ -83,33 +95,44 @@ impl Store {
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<UserType>, Error> {
-        self.write(Touched::Nothing, (id, change, etag), move |transaction, (id, change, etag)| {
-            Box::pin(async move {
-                let user_type = lock(transaction, id).await?;
-                check_etag(&user_type, etag.as_ref())?;
-                if change.is_empty() {
-                    return Ok(user_type);
-                }
-                let renamed = change.name.as_ref().is_some_and(|name| *name != user_type.name);
-                if user_type.built_in && renamed {
-                    return Err(Refusal::BuiltIn.into());
-                }
-                let change = change.clone();
-                let user_type = UserType {
-                    name: change.name.unwrap_or(user_type.name),
-                    description: change.description.unwrap_or(user_type.description),
-                    updated_at: now,
-                    version: user_type.version + 1,
-                    ..user_type
-                };
-                user_type::Entity::update(user_type::Model::from(&user_type).into_active_model().reset_all())
+        self.write(
+            Touched::Nothing,
+            (id, change, etag),
+            move |transaction, (id, change, etag)| {
+                Box::pin(async move {
+                    let user_type = lock(transaction, id).await?;
+                    check_etag(&user_type, etag.as_ref())?;
+                    if change.is_empty() {
+                        return Ok(user_type);
+                    }
+                    let renamed = change
+                        .name
+                        .as_ref()
+                        .is_some_and(|name| *name != user_type.name);
+                    if user_type.built_in && renamed {
+                        return Err(Refusal::BuiltIn.into());
+                    }
+                    let change = change.clone();
+                    let user_type = UserType {
+                        name: change.name.unwrap_or(user_type.name),
+                        description: change.description.unwrap_or(user_type.description),
+                        updated_at: now,
+                        version: user_type.version + 1,
+                        ..user_type
+                    };
+                    user_type::Entity::update(
+                        user_type::Model::from(&user_type)
+                            .into_active_model()
+                            .reset_all(),
+                    )
                     .exec_without_returning(transaction)
                     .await
                     .map_err(name_taken)?;
-                event::user_type(transaction, id);
-                Ok(user_type)
-            })
-        })
+                    event::user_type(transaction, id);
+                    Ok(user_type)
+                })
+            },
+        )
         .await
     }
 
@@ -117,7 +140,11 @@ impl Store {
     ///
     /// # Errors
     /// `UserTypeNotFound`, `EtagMismatch`, `BuiltIn`, `UserTypeInUse`.
-    pub async fn delete_user_type(&self, id: UserTypeId, etag: Option<Etag>) -> Result<Done<()>, Error> {
+    pub async fn delete_user_type(
+        &self,
+        id: UserTypeId,
+        etag: Option<Etag>,
+    ) -> Result<Done<()>, Error> {
         self.write(Touched::Nothing, (id, etag), |transaction, (id, etag)| {
             Box::pin(async move {
                 let user_type = lock(transaction, id).await?;
@@ -133,7 +160,9 @@ impl Store {
                 if !users.is_empty() {
                     return Err(Refusal::UserTypeInUse(id.clone()).into());
                 }
-                user_type::Entity::delete_by_id(id.as_str()).exec(transaction).await?;
+                user_type::Entity::delete_by_id(id.as_str())
+                    .exec(transaction)
+                    .await?;
                 event::user_type(transaction, id);
                 Ok(())
             })
@@ -169,16 +198,25 @@ pub(super) async fn insert(
 
 /// The type, whose row stays as it is until the transaction ends.
 async fn lock(transaction: &WriteTransaction, id: &UserTypeId) -> Result<UserType, Error> {
-    let row = user_type::Entity::find_by_id(id.as_str()).lock_exclusive().one(transaction).await?;
+    let row = user_type::Entity::find_by_id(id.as_str())
+        .lock_exclusive()
+        .one(transaction)
+        .await?;
     found(row, id)
 }
 
 async fn get(transaction: &WriteTransaction, id: &UserTypeId) -> Result<UserType, Error> {
-    found(user_type::Entity::find_by_id(id.as_str()).one(transaction).await?, id)
+    found(
+        user_type::Entity::find_by_id(id.as_str())
+            .one(transaction)
+            .await?,
+        id,
+    )
 }
 
 fn found(row: Option<user_type::Model>, id: &UserTypeId) -> Result<UserType, Error> {
-    row.map(UserType::from).ok_or_else(|| Refusal::UserTypeNotFound(id.clone()).into())
+    row.map(UserType::from)
+        .ok_or_else(|| Refusal::UserTypeNotFound(id.clone()).into())
 }
 
 fn check_etag(user_type: &UserType, etag: Option<&Etag>) -> Result<(), Refusal> {

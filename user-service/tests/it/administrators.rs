@@ -9,19 +9,48 @@ use crate::harness::{World, reason};
 async fn the_last_administrator_cannot_be_taken_away() {
     for world in World::all().await {
         let id = world.admin.id.clone();
-        assert_eq!(reason(world.suspend(&id).await), ErrorReason::LastAdministrator);
-        let deactivate = wire::DeactivateUserRequest { user_id: id.clone(), ..Default::default() };
-        assert_eq!(reason(world.users().deactivate_user(world.by_admin(deactivate)).await), ErrorReason::LastAdministrator);
-        let delete = wire::DeleteUserRequest { user_id: id.clone(), ..Default::default() };
-        assert_eq!(reason(world.users().delete_user(world.by_admin(delete)).await), ErrorReason::LastAdministrator);
-        let demote = wire::UnassignRolesRequest { user_id: id.clone(), role_ids: vec![world.role("admin").await] };
-        assert_eq!(reason(world.roles().unassign_roles(world.by_admin(demote)).await), ErrorReason::LastAdministrator);
+        assert_eq!(
+            reason(world.suspend(&id).await),
+            ErrorReason::LastAdministrator
+        );
+        let deactivate = wire::DeactivateUserRequest {
+            user_id: id.clone(),
+            ..Default::default()
+        };
+        assert_eq!(
+            reason(
+                world
+                    .users()
+                    .deactivate_user(world.by_admin(deactivate))
+                    .await
+            ),
+            ErrorReason::LastAdministrator
+        );
+        let delete = wire::DeleteUserRequest {
+            user_id: id.clone(),
+            ..Default::default()
+        };
+        assert_eq!(
+            reason(world.users().delete_user(world.by_admin(delete)).await),
+            ErrorReason::LastAdministrator
+        );
+        let demote = wire::UnassignRolesRequest {
+            user_id: id.clone(),
+            role_ids: vec![world.role("admin").await],
+        };
+        assert_eq!(
+            reason(world.roles().unassign_roles(world.by_admin(demote)).await),
+            ErrorReason::LastAdministrator
+        );
 
         // A suspended second one does not count.
         let second = world.person().await;
         world.assign(&second.id, "admin").await;
         world.suspend(&second.id).await.unwrap();
-        assert_eq!(reason(world.suspend(&id).await), ErrorReason::LastAdministrator);
+        assert_eq!(
+            reason(world.suspend(&id).await),
+            ErrorReason::LastAdministrator
+        );
     }
 }
 
@@ -31,7 +60,10 @@ async fn of_two_administrators_that_are_taken_away_at_once_one_stays() {
         let other = world.person().await;
         for round in 0..20 {
             world.assign(&other.id, "admin").await;
-            let suspend = wire::SuspendUserRequest { user_id: world.admin.id.clone(), ..Default::default() };
+            let suspend = wire::SuspendUserRequest {
+                user_id: world.admin.id.clone(),
+                ..Default::default()
+            };
             let demote = wire::UnassignRolesRequest {
                 user_id: other.id.clone(),
                 role_ids: vec![world.role("admin").await],
@@ -43,10 +75,24 @@ async fn of_two_administrators_that_are_taken_away_at_once_one_stays() {
                 tokio::spawn(async move { roles.unassign_roles(demote).await.map(drop) }),
             );
             let done = [suspended.unwrap(), demoted.unwrap()];
-            assert!(done.iter().filter(|done| done.is_ok()).count() <= 1, "round {round}: {done:?}");
-            let request = wire::ActivateUserRequest { user_id: world.admin.id.clone(), ..Default::default() };
-            let survivor = if done[0].is_ok() { &other.id } else { &world.admin.id };
-            world.users().activate_user(world.by(survivor, request)).await.unwrap();
+            assert!(
+                done.iter().filter(|done| done.is_ok()).count() <= 1,
+                "round {round}: {done:?}"
+            );
+            let request = wire::ActivateUserRequest {
+                user_id: world.admin.id.clone(),
+                ..Default::default()
+            };
+            let survivor = if done[0].is_ok() {
+                &other.id
+            } else {
+                &world.admin.id
+            };
+            world
+                .users()
+                .activate_user(world.by(survivor, request))
+                .await
+                .unwrap();
         }
     }
 }

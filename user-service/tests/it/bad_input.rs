@@ -1,17 +1,26 @@
 //! Bad input in every field of every request: always named, never a defect.
 
 use identity_guard::{ErrorReason, status::reason_of};
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value,
+};
 use tonic::{Request, Status, client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
 
 use crate::harness::{SERVICE_KEY, World, with_key};
 
-async fn call(channel: Channel, path: &str, request: Request<DynamicMessage>) -> Result<(), Status> {
+async fn call(
+    channel: Channel,
+    path: &str,
+    request: Request<DynamicMessage>,
+) -> Result<(), Status> {
     let mut client = Grpc::new(channel);
     client.ready().await.unwrap();
     let codec = ProstCodec::<DynamicMessage, ()>::default();
-    client.unary(request, path.parse().unwrap(), codec).await.map(|_| ())
+    client
+        .unary(request, path.parse().unwrap(), codec)
+        .await
+        .map(|_| ())
 }
 
 /// Messages of this kind that each have one bad value, with the path of its field.
@@ -43,10 +52,12 @@ fn bad_values(field: &FieldDescriptor) -> Vec<(String, Value)> {
             .collect(),
         Kind::Enum(_) => vec![(name, Value::EnumNumber(99))],
         // A timestamp or mask of the library has its own tests.
-        Kind::Message(kind) if kind.full_name().starts_with("identity.") && !field.is_list() => spoilt(&kind)
-            .into_iter()
-            .map(|(path, message)| (format!("{name}.{path}"), Value::Message(message)))
-            .collect(),
+        Kind::Message(kind) if kind.full_name().starts_with("identity.") && !field.is_list() => {
+            spoilt(&kind)
+                .into_iter()
+                .map(|(path, message)| (format!("{name}.{path}"), Value::Message(message)))
+                .collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -55,7 +66,10 @@ fn bad_values(field: &FieldDescriptor) -> Vec<(String, Value)> {
 async fn bad_input_is_named_and_never_a_defect() {
     let pool = DescriptorPool::decode(identity_proto::DESCRIPTOR_SET).unwrap();
     for world in World::all().await {
-        for service in pool.services().filter(|service| service.package_name() == "identity.user.v1") {
+        for service in pool
+            .services()
+            .filter(|service| service.package_name() == "identity.user.v1")
+        {
             for method in service.methods() {
                 let path = format!("/{}/{}", service.full_name(), method.name());
                 for (field, message) in spoilt(&method.input()) {
@@ -64,8 +78,14 @@ async fn bad_input_is_named_and_never_a_defect() {
                     } else {
                         world.by_admin(message)
                     };
-                    let status = call(world.internal(), &path, request).await.expect_err(&path);
-                    assert_eq!(reason_of(&status), Some(ErrorReason::InvalidFields), "{path} {field}: {status:?}");
+                    let status = call(world.internal(), &path, request)
+                        .await
+                        .expect_err(&path);
+                    assert_eq!(
+                        reason_of(&status),
+                        Some(ErrorReason::InvalidFields),
+                        "{path} {field}: {status:?}"
+                    );
                     let named = crate::harness::violated(Err::<(), _>(status));
                     assert!(named.contains(&field), "{path} {field}: {named:?}");
                 }

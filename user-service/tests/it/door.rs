@@ -12,7 +12,10 @@ async fn call(channel: Channel, path: &str, request: Request<()>) -> Result<(), 
     let mut client = Grpc::new(channel);
     client.ready().await.unwrap();
     let codec = ProstCodec::<(), ()>::default();
-    client.unary(request, path.parse().unwrap(), codec).await.map(|_| ())
+    client
+        .unary(request, path.parse().unwrap(), codec)
+        .await
+        .map(|_| ())
 }
 
 fn refusal(answer: Result<(), Status>) -> Option<ErrorReason> {
@@ -28,7 +31,10 @@ async fn every_rpc_lets_in_whom_its_rule_names() {
         let inactive = world.person().await;
         world.suspend(&inactive.id).await.unwrap();
         let mut seen = 0;
-        for (path, rule) in rules.methods().filter(|(path, _)| path.starts_with("/identity.user.v1.")) {
+        for (path, rule) in rules
+            .methods()
+            .filter(|(path, _)| path.starts_with("/identity.user.v1."))
+        {
             seen += 1;
             let ordinary = match rule {
                 Rule::Permission(_) => R::PermissionRequired,
@@ -37,24 +43,50 @@ async fn every_rpc_lets_in_whom_its_rule_names() {
                 Rule::Public | Rule::Authenticated => panic!("{path} needs a row of its own"),
             };
             let service = matches!(rule, Rule::Service { .. });
-            let or_service = |reason| if service { R::ServiceIdentityRequired } else { reason };
+            let or_service = |reason| {
+                if service {
+                    R::ServiceIdentityRequired
+                } else {
+                    reason
+                }
+            };
             let rows = [
                 (Request::new(()), or_service(R::TokenMissing)),
                 (with_token((), "garbage"), or_service(R::TokenInvalid)),
-                (with_token((), &world.expired_token(&user.id)), or_service(R::TokenExpired)),
+                (
+                    with_token((), &world.expired_token(&user.id)),
+                    or_service(R::TokenExpired),
+                ),
                 (with_token((), &world.token(&user.id)), ordinary),
-                (with_token((), &world.token(&inactive.id)), or_service(R::TokenRevoked)),
+                (
+                    with_token((), &world.token(&inactive.id)),
+                    or_service(R::TokenRevoked),
+                ),
                 (with_key((), &"x".repeat(40)), or_service(R::TokenMissing)),
-                (with_key((), GATEWAY_KEY), if service { R::ScopeRequired } else { R::TokenMissing }),
+                (
+                    with_key((), GATEWAY_KEY),
+                    if service {
+                        R::ScopeRequired
+                    } else {
+                        R::TokenMissing
+                    },
+                ),
             ];
             for (column, (request, expected)) in rows.into_iter().enumerate() {
                 let answer = call(world.internal(), path, request).await;
                 assert_eq!(refusal(answer), Some(expected), "{path}, column {column}");
             }
-            let insider = if service { with_key((), SERVICE_KEY) } else { with_token((), &world.token(&world.admin.id)) };
+            let insider = if service {
+                with_key((), SERVICE_KEY)
+            } else {
+                with_token((), &world.token(&world.admin.id))
+            };
             let answer = call(world.internal(), path, insider).await;
             let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
-            assert!(matches!(code, Code::Ok | Code::InvalidArgument), "{path}: {answer:?}");
+            assert!(
+                matches!(code, Code::Ok | Code::InvalidArgument),
+                "{path}: {answer:?}"
+            );
         }
         assert_eq!(seen, 36);
     }
@@ -63,12 +95,24 @@ async fn every_rpc_lets_in_whom_its_rule_names() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_method_and_two_tokens_are_refused() {
     for world in World::all().await {
-        let unknown = call(world.public(), "/identity.user.v1.UserService/Nothing", world.by_admin(())).await;
+        let unknown = call(
+            world.public(),
+            "/identity.user.v1.UserService/Nothing",
+            world.by_admin(()),
+        )
+        .await;
         assert_eq!(refusal(unknown), Some(ErrorReason::MethodNotFound));
         let mut twice = world.by_admin(());
-        let more = format!("Bearer {}", world.token(&world.admin.id)).parse().unwrap();
+        let more = format!("Bearer {}", world.token(&world.admin.id))
+            .parse()
+            .unwrap();
         twice.metadata_mut().append("authorization", more);
-        let twice = call(world.public(), "/identity.user.v1.UserService/ListUsers", twice).await;
+        let twice = call(
+            world.public(),
+            "/identity.user.v1.UserService/ListUsers",
+            twice,
+        )
+        .await;
         assert_eq!(refusal(twice), Some(ErrorReason::TokenInvalid));
     }
 }

@@ -22,7 +22,7 @@ use identity_guard::{
 use identity_kit::{
     entropy::{SharedEntropy, SystemEntropy},
     id::new_id,
-    server::{Addresses, Listeners},
+    server::Listeners,
     shutdown::Shutdown,
     testing::{TestDatabase, databases},
 };
@@ -57,7 +57,6 @@ pub(crate) struct World {
     pub(crate) app: App,
     pub(crate) config: Config,
     pub(crate) admin: wire::User,
-    addresses: Addresses,
     public: Channel,
     internal: Channel,
     issuer: Issuer,
@@ -97,7 +96,11 @@ impl World {
         .await
         .unwrap();
         let addresses = app.addresses();
-        let lazy = |address| Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+        let lazy = |address| {
+            Channel::from_shared(format!("http://{address}"))
+                .unwrap()
+                .connect_lazy()
+        };
         let admin = app
             .store()
             .insert_administrator(
@@ -111,7 +114,6 @@ impl World {
             app,
             config,
             admin: wire::User::default(),
-            addresses,
             public: lazy(addresses.public),
             internal: lazy(addresses.internal),
             issuer,
@@ -121,8 +123,15 @@ impl World {
             _folder: folder,
         };
         let id = admin.value.id.into_string();
-        let request = wire::GetUserRequest { user_id: id.clone(), ..Default::default() };
-        let answer = world.users().get_user(world.by(&id, request)).await.unwrap();
+        let request = wire::GetUserRequest {
+            user_id: id.clone(),
+            ..Default::default()
+        };
+        let answer = world
+            .users()
+            .get_user(world.by(&id, request))
+            .await
+            .unwrap();
         world.admin = answer.into_inner().user.unwrap();
         world
     }
@@ -167,36 +176,60 @@ impl World {
 
     /// A good token of a user.
     pub(crate) fn token(&self, user_id: &str) -> String {
-        self.issuer.token(user_id, SystemClock.now().seconds() + 600)
+        self.issuer
+            .token(user_id, SystemClock.now().seconds() + 600)
     }
 
     /// A token of a user that ended long ago.
     pub(crate) fn expired_token(&self, user_id: &str) -> String {
-        self.issuer.token(user_id, SystemClock.now().seconds() - 600)
+        self.issuer
+            .token(user_id, SystemClock.now().seconds() - 600)
     }
 
     /// A fresh user with nothing but a profile.
     pub(crate) async fn person(&self) -> wire::User {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
-        self.create(&person(&format!("person{count}"))).await.unwrap()
+        self.create(&person(&format!("person{count}")))
+            .await
+            .unwrap()
     }
 
-    pub(crate) async fn create(&self, request: &wire::CreateUserRequest) -> Result<wire::User, Status> {
-        let answer = self.users().create_user(self.by_admin(request.clone())).await?;
+    pub(crate) async fn create(
+        &self,
+        request: &wire::CreateUserRequest,
+    ) -> Result<wire::User, Status> {
+        let answer = self
+            .users()
+            .create_user(self.by_admin(request.clone()))
+            .await?;
         Ok(answer.into_inner().user.unwrap())
     }
 
     /// The id of a role.
     pub(crate) async fn role(&self, name: &str) -> String {
-        let request = wire::ListRolesRequest { name: name.into(), ..Default::default() };
-        let answer = self.roles().list_roles(self.by_admin(request)).await.unwrap();
+        let request = wire::ListRolesRequest {
+            name: name.into(),
+            ..Default::default()
+        };
+        let answer = self
+            .roles()
+            .list_roles(self.by_admin(request))
+            .await
+            .unwrap();
         answer.into_inner().roles.remove(0).id
     }
 
     /// The id of a permission.
     pub(crate) async fn permission(&self, name: &str) -> String {
-        let request = wire::ListPermissionsRequest { name: name.into(), ..Default::default() };
-        let answer = self.permissions().list_permissions(self.by_admin(request)).await.unwrap();
+        let request = wire::ListPermissionsRequest {
+            name: name.into(),
+            ..Default::default()
+        };
+        let answer = self
+            .permissions()
+            .list_permissions(self.by_admin(request))
+            .await
+            .unwrap();
         answer.into_inner().permissions.remove(0).id
     }
 
@@ -205,7 +238,10 @@ impl World {
             user_id: user_id.into(),
             role_ids: vec![self.role(role).await],
         };
-        self.roles().assign_roles(self.by_admin(request)).await.unwrap();
+        self.roles()
+            .assign_roles(self.by_admin(request))
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn grant(&self, user_id: &str, permission: &str) {
@@ -213,11 +249,17 @@ impl World {
             user_id: user_id.into(),
             permission_ids: vec![self.permission(permission).await],
         };
-        self.permissions().grant_user_permissions(self.by_admin(request)).await.unwrap();
+        self.permissions()
+            .grant_user_permissions(self.by_admin(request))
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn suspend(&self, user_id: &str) -> Result<wire::SuspendUserResponse, Status> {
-        let request = wire::SuspendUserRequest { user_id: user_id.into(), ..Default::default() };
+        let request = wire::SuspendUserRequest {
+            user_id: user_id.into(),
+            ..Default::default()
+        };
         let answer = self.users().suspend_user(self.by_admin(request)).await?;
         Ok(answer.into_inner())
     }
@@ -230,11 +272,6 @@ impl World {
         };
         let answer = self.users().get_user(self.by(user_id, request)).await?;
         Ok(answer.into_inner())
-    }
-
-    /// The address of the public listener.
-    pub(crate) fn addresses(&self) -> Addresses {
-        self.addresses
     }
 
     /// Stops the service and waits for its end.
@@ -256,7 +293,9 @@ pub(crate) fn with_token<T>(message: T, token: &str) -> Request<T> {
 /// A request with a service key.
 pub(crate) fn with_key<T>(message: T, key: &str) -> Request<T> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert(SERVICE_KEY_HEADER, key.parse().unwrap());
+    request
+        .metadata_mut()
+        .insert(SERVICE_KEY_HEADER, key.parse().unwrap());
     request
 }
 
@@ -280,9 +319,17 @@ pub(crate) fn reason<T: std::fmt::Debug>(answer: Result<T, Status>) -> ErrorReas
 /// The fields that an answer names as malformed.
 pub(crate) fn violated<T: std::fmt::Debug>(answer: Result<T, Status>) -> Vec<String> {
     let status = answer.expect_err("is refused");
-    assert_eq!(reason_of(&status), Some(ErrorReason::InvalidFields), "{status:?}");
+    assert_eq!(
+        reason_of(&status),
+        Some(ErrorReason::InvalidFields),
+        "{status:?}"
+    );
     let details = status.get_details_bad_request().unwrap();
-    details.field_violations.into_iter().map(|violation| violation.field).collect()
+    details
+        .field_violations
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect()
 }
 
 fn new_user(name: &str) -> NewUser {
@@ -328,8 +375,14 @@ fn config(folder: &TempDir, database_url: &str) -> Config {
             "--auto-migrate".to_owned(),
             format!("--database-url={database_url}"),
             format!("--root-secret-file={}", root.display()),
-            format!("--service-identity=auth-service;scopes=credentials;key-file={}", key.display()),
-            format!("--service-identity=gateway;scopes=access_feed;key-file={}", gateway.display()),
+            format!(
+                "--service-identity=auth-service;scopes=credentials;key-file={}",
+                key.display()
+            ),
+            format!(
+                "--service-identity=gateway;scopes=access_feed;key-file={}",
+                gateway.display()
+            ),
             "--password-memory-kib=64".to_owned(),
             "--password-passes=1".to_owned(),
             "--hash-threads=1".to_owned(),

@@ -1,4 +1,9 @@
 //! The service as its callers meet it: the real stack on free ports, on every engine that is there.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test expects and does not get is its failure"
+)]
 
 mod administrators;
 mod bad_input;

@@ -16,19 +16,41 @@ async fn an_installation_begins_with_roles_permissions_and_a_type() {
         let full = world.get_self(&world.admin.id).await.unwrap();
         assert_eq!(full.permissions, named);
         let permissions = async |role: &str| {
-            let request = wire::GetRoleRequest { role_id: world.role(role).await, ..Default::default() };
-            world.roles().get_role(world.by_admin(request)).await.unwrap().into_inner().permissions
+            let request = wire::GetRoleRequest {
+                role_id: world.role(role).await,
+                ..Default::default()
+            };
+            world
+                .roles()
+                .get_role(world.by_admin(request))
+                .await
+                .unwrap()
+                .into_inner()
+                .permissions
         };
         assert_eq!(permissions("admin").await, named);
-        let reads: Vec<_> = named.iter().filter(|name| name.ends_with(".read")).cloned().collect();
+        let reads: Vec<_> = named
+            .iter()
+            .filter(|name| {
+                name.rsplit_once('.')
+                    .is_some_and(|(_, verb)| verb == "read")
+            })
+            .cloned()
+            .collect();
         assert_eq!(permissions("viewer").await, reads);
         let mut edits = reads.clone();
         edits.extend(["users.create".to_owned(), "users.update".to_owned()]);
         edits.sort();
         assert_eq!(permissions("editor").await, edits);
-        let types = world.user_types().list_user_types(world.by_admin(wire::ListUserTypesRequest::default())).await;
+        let types = world
+            .user_types()
+            .list_user_types(world.by_admin(wire::ListUserTypesRequest::default()))
+            .await;
         let types = types.unwrap().into_inner().user_types;
-        assert_eq!((types[0].name.as_str(), types[0].built_in), ("person", true));
+        assert_eq!(
+            (types[0].name.as_str(), types[0].built_in),
+            ("person", true)
+        );
     }
 }
 
@@ -36,7 +58,13 @@ async fn an_installation_begins_with_roles_permissions_and_a_type() {
 async fn migrating_again_changes_nothing() {
     for world in World::all().await {
         let before = world.app.store().head().await.unwrap();
-        setup::migrate(&world.config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.unwrap();
+        setup::migrate(
+            &world.config,
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+        )
+        .await
+        .unwrap();
         assert_eq!(world.app.store().head().await.unwrap(), before);
     }
 }

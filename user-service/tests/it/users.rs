@@ -10,10 +10,22 @@ async fn a_created_user_is_in_every_read() {
     for world in World::all().await {
         let mut request = person("Ada");
         request.phone = "+41446681800".into();
-        request.address = Some(wire::Address { city: " Zürich ".into(), country_code: "CH".into(), ..Default::default() });
-        let answer = world.users().create_user(world.by_admin(request)).await.unwrap().into_inner();
+        request.address = Some(wire::Address {
+            city: " Zürich ".into(),
+            country_code: "CH".into(),
+            ..Default::default()
+        });
+        let answer = world
+            .users()
+            .create_user(world.by_admin(request))
+            .await
+            .unwrap()
+            .into_inner();
         let user = answer.user.unwrap();
-        assert_eq!((user.username.as_str(), user.status), ("Ada", UserStatus::Active.into()));
+        assert_eq!(
+            (user.username.as_str(), user.status),
+            ("Ada", UserStatus::Active.into())
+        );
         assert_eq!(user.address.as_ref().unwrap().city, "Zürich");
         assert!(!user.email_verified && !user.etag.is_empty() && !user.user_type_id.is_empty());
 
@@ -23,7 +35,12 @@ async fn a_created_user_is_in_every_read() {
             user_ids: vec!["unknown".into(), user.id.clone(), world.admin.id.clone()],
             min_revision: answer.revision,
         };
-        let batch = world.users().batch_get_users(world.by_admin(request)).await.unwrap().into_inner();
+        let batch = world
+            .users()
+            .batch_get_users(world.by_admin(request))
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(batch.users, [user, world.admin.clone()]);
         assert_eq!(batch.missing_user_ids, ["unknown"]);
     }
@@ -35,18 +52,30 @@ async fn names_and_addresses_are_unique_without_regard_to_case() {
         world.create(&person("ada")).await.unwrap();
         let mut same_name = person("ADA");
         same_name.email = "other@example.org".into();
-        assert_eq!(reason(world.create(&same_name).await), ErrorReason::UsernameTaken);
+        assert_eq!(
+            reason(world.create(&same_name).await),
+            ErrorReason::UsernameTaken
+        );
         let mut same_email = person("bob");
         same_email.email = "Ada@Example.ORG".into();
-        assert_eq!(reason(world.create(&same_email).await), ErrorReason::EmailTaken);
+        assert_eq!(
+            reason(world.create(&same_email).await),
+            ErrorReason::EmailTaken
+        );
 
         let bob = world.create(&person("bob")).await.unwrap();
         let rename = wire::UpdateUserRequest {
             user_id: bob.id,
-            user: Some(wire::UserUpdate { username: Some("aDa".into()), ..Default::default() }),
+            user: Some(wire::UserUpdate {
+                username: Some("aDa".into()),
+                ..Default::default()
+            }),
             ..Default::default()
         };
-        assert_eq!(reason(world.users().update_user(world.by_admin(rename)).await), ErrorReason::UsernameTaken);
+        assert_eq!(
+            reason(world.users().update_user(world.by_admin(rename)).await),
+            ErrorReason::UsernameTaken
+        );
     }
 }
 
@@ -59,7 +88,10 @@ async fn one_answer_names_every_malformed_field() {
             first_name: String::new(),
             last_name: "a\nb".into(),
             phone: "044".into(),
-            address: Some(wire::Address { country_code: "ch".into(), ..Default::default() }),
+            address: Some(wire::Address {
+                country_code: "ch".into(),
+                ..Default::default()
+            }),
             user_type_id: "A".into(),
             password: "short".into(),
             request_id: "é".into(),
@@ -67,8 +99,15 @@ async fn one_answer_names_every_malformed_field() {
         assert_eq!(
             violated(world.users().create_user(world.by_admin(request)).await),
             [
-                "username", "email", "first_name", "last_name", "phone", "address.country_code", "user_type_id",
-                "request_id", "password",
+                "username",
+                "email",
+                "first_name",
+                "last_name",
+                "phone",
+                "address.country_code",
+                "user_type_id",
+                "request_id",
+                "password",
             ]
         );
     }
@@ -83,7 +122,10 @@ async fn a_repeated_request_gives_the_same_user() {
         assert_eq!(world.create(&request).await.unwrap(), first);
         let mut other = person("bob");
         other.request_id = "one".into();
-        assert_eq!(reason(world.create(&other).await), ErrorReason::RequestIdReused);
+        assert_eq!(
+            reason(world.create(&other).await),
+            ErrorReason::RequestIdReused
+        );
 
         // Eight at once meet in one user.
         request = person("carol");
@@ -107,18 +149,37 @@ async fn a_stale_etag_changes_nothing() {
         let user = world.person().await;
         let change = |etag: &str, name: &str| wire::UpdateUserRequest {
             user_id: user.id.clone(),
-            user: Some(wire::UserUpdate { first_name: Some(name.into()), ..Default::default() }),
+            user: Some(wire::UserUpdate {
+                first_name: Some(name.into()),
+                ..Default::default()
+            }),
             etag: etag.into(),
             ..Default::default()
         };
-        let answer = world.users().update_user(world.by_admin(change(&user.etag, "New"))).await.unwrap();
+        let answer = world
+            .users()
+            .update_user(world.by_admin(change(&user.etag, "New")))
+            .await
+            .unwrap();
         let changed = answer.into_inner().user.unwrap();
         assert_ne!(changed.etag, user.etag);
-        let stale = world.users().update_user(world.by_admin(change(&user.etag, "Newer"))).await;
+        let stale = world
+            .users()
+            .update_user(world.by_admin(change(&user.etag, "Newer")))
+            .await;
         assert_eq!(reason(stale), ErrorReason::EtagMismatch);
-        assert_eq!(world.get_self(&user.id).await.unwrap().user.unwrap(), changed);
-        let delete = wire::DeleteUserRequest { user_id: user.id.clone(), etag: user.etag.clone() };
-        assert_eq!(reason(world.users().delete_user(world.by_admin(delete)).await), ErrorReason::EtagMismatch);
+        assert_eq!(
+            world.get_self(&user.id).await.unwrap().user.unwrap(),
+            changed
+        );
+        let delete = wire::DeleteUserRequest {
+            user_id: user.id.clone(),
+            etag: user.etag.clone(),
+        };
+        assert_eq!(
+            reason(world.users().delete_user(world.by_admin(delete)).await),
+            ErrorReason::EtagMismatch
+        );
     }
 }
 
@@ -131,14 +192,37 @@ async fn the_own_profile_can_be_changed_but_for_address_and_type() {
             user: Some(user_update),
             ..Default::default()
         };
-        let name = change(wire::UserUpdate { first_name: Some("Own".into()), ..Default::default() });
-        world.users().update_user(world.by(&user.id, name)).await.unwrap();
-        let email = change(wire::UserUpdate { email: Some("own@example.org".into()), ..Default::default() });
-        let refused = world.users().update_user(world.by(&user.id, email.clone())).await;
+        let name = change(wire::UserUpdate {
+            first_name: Some("Own".into()),
+            ..Default::default()
+        });
+        world
+            .users()
+            .update_user(world.by(&user.id, name))
+            .await
+            .unwrap();
+        let email = change(wire::UserUpdate {
+            email: Some("own@example.org".into()),
+            ..Default::default()
+        });
+        let refused = world
+            .users()
+            .update_user(world.by(&user.id, email.clone()))
+            .await;
         assert_eq!(reason(refused), ErrorReason::PermissionRequired);
-        world.users().update_user(world.by_admin(email)).await.unwrap();
-        let unknown_type = change(wire::UserUpdate { user_type_id: Some("none".into()), ..Default::default() });
-        let refused = world.users().update_user(world.by_admin(unknown_type)).await;
+        world
+            .users()
+            .update_user(world.by_admin(email))
+            .await
+            .unwrap();
+        let unknown_type = change(wire::UserUpdate {
+            user_type_id: Some("none".into()),
+            ..Default::default()
+        });
+        let refused = world
+            .users()
+            .update_user(world.by_admin(unknown_type))
+            .await;
         assert_eq!(reason(refused), ErrorReason::UserTypeNotFound);
     }
 }
@@ -149,12 +233,29 @@ async fn a_suspended_user_is_refused_at_once_and_comes_back() {
         let user = world.person().await;
         world.get_self(&user.id).await.unwrap();
         let first = world.suspend(&user.id).await.unwrap();
-        assert_eq!(reason(world.get_self(&user.id).await), ErrorReason::TokenRevoked);
+        assert_eq!(
+            reason(world.get_self(&user.id).await),
+            ErrorReason::TokenRevoked
+        );
         let again = world.suspend(&user.id).await.unwrap();
         assert_eq!(again.user, first.user);
-        let request = wire::ActivateUserRequest { user_id: user.id.clone(), reason: "cleared".into(), ..Default::default() };
-        let active = world.users().activate_user(world.by_admin(request)).await.unwrap().into_inner().user.unwrap();
-        assert_eq!((active.status, active.status_reason.as_str()), (UserStatus::Active.into(), "cleared"));
+        let request = wire::ActivateUserRequest {
+            user_id: user.id.clone(),
+            reason: "cleared".into(),
+            ..Default::default()
+        };
+        let active = world
+            .users()
+            .activate_user(world.by_admin(request))
+            .await
+            .unwrap()
+            .into_inner()
+            .user
+            .unwrap();
+        assert_eq!(
+            (active.status, active.status_reason.as_str()),
+            (UserStatus::Active.into(), "cleared")
+        );
         world.get_self(&user.id).await.unwrap();
     }
 }
@@ -165,13 +266,33 @@ async fn a_deleted_user_is_gone_and_the_name_is_free() {
         let user = world.create(&person("ada")).await.unwrap();
         world.assign(&user.id, "editor").await;
         world.grant(&user.id, "users.delete").await;
-        let delete = || wire::DeleteUserRequest { user_id: user.id.clone(), etag: String::new() };
-        world.users().delete_user(world.by_admin(delete())).await.unwrap();
-        assert_eq!(reason(world.users().delete_user(world.by_admin(delete())).await), ErrorReason::UserNotFound);
-        assert_eq!(reason(world.get_self(&user.id).await), ErrorReason::TokenRevoked);
+        let delete = || wire::DeleteUserRequest {
+            user_id: user.id.clone(),
+            etag: String::new(),
+        };
+        world
+            .users()
+            .delete_user(world.by_admin(delete()))
+            .await
+            .unwrap();
+        assert_eq!(
+            reason(world.users().delete_user(world.by_admin(delete())).await),
+            ErrorReason::UserNotFound
+        );
+        assert_eq!(
+            reason(world.get_self(&user.id).await),
+            ErrorReason::TokenRevoked
+        );
         let again = world.create(&person("ada")).await.unwrap();
         assert_ne!(again.id, user.id);
-        assert!(world.get_self(&again.id).await.unwrap().permissions.is_empty());
+        assert!(
+            world
+                .get_self(&again.id)
+                .await
+                .unwrap()
+                .permissions
+                .is_empty()
+        );
     }
 }
 
@@ -180,8 +301,14 @@ async fn another_users_id_is_not_found_whether_it_exists_or_not() {
     for world in World::all().await {
         let (user, other) = (world.person().await, world.person().await);
         for id in [other.id.as_str(), "nobody"] {
-            let request = wire::GetUserRequest { user_id: id.into(), ..Default::default() };
-            assert_eq!(reason(world.users().get_user(world.by(&user.id, request)).await), ErrorReason::NotFound);
+            let request = wire::GetUserRequest {
+                user_id: id.into(),
+                ..Default::default()
+            };
+            assert_eq!(
+                reason(world.users().get_user(world.by(&user.id, request)).await),
+                ErrorReason::NotFound
+            );
         }
     }
 }

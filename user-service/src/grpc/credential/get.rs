@@ -24,7 +24,10 @@ pub(super) async fn handle(
         CredentialKey::Login(_) => Refusal::UserNotFound(String::new()),
     })?;
     Ok(GetCredentialResponse {
-        password_hash: found.hash.map(|hash| hash.expose().to_owned()).unwrap_or_default(),
+        password_hash: found
+            .hash
+            .map(|hash| hash.expose().to_owned())
+            .unwrap_or_default(),
         password_change_required: found.change_required,
         credential_version: found.version,
         access: Some(convert::access(found.access)),
@@ -35,10 +38,12 @@ pub(super) async fn handle(
 fn parse(request: &GetCredentialRequest) -> Result<CredentialKey, Failure> {
     let mut fields = Violations::new();
     let key = match &request.identifier {
-        Some(Identifier::Login(login)) => {
-            fields.take("login", LoginKey::parse(login)).map(CredentialKey::Login)
-        }
-        Some(Identifier::UserId(id)) => fields.take("user_id", UserId::parse(id)).map(CredentialKey::User),
+        Some(Identifier::Login(login)) => fields
+            .take("login", LoginKey::parse(login))
+            .map(CredentialKey::Login),
+        Some(Identifier::UserId(id)) => fields
+            .take("user_id", UserId::parse(id))
+            .map(CredentialKey::User),
         None => {
             fields.add("identifier", "must be set");
             None

@@ -1,7 +1,9 @@
 //! Reads a user's status and rights, from the database and never from a cache.
 
 use identity_kit::{position::Position, status::Failure, violations::Violations};
-use identity_proto::user::v1::{GetAccessSnapshotRequest, GetAccessSnapshotResponse, UserFeedPosition};
+use identity_proto::user::v1::{
+    GetAccessSnapshotRequest, GetAccessSnapshotResponse, UserFeedPosition,
+};
 use tonic::Request;
 
 use super::super::{context::Context, convert, fields::failure};
@@ -18,7 +20,9 @@ pub(super) async fn handle(
     context.reach(min_position.as_ref()).await?;
     let access = context.store.find_access(&id).await?;
     let access = access.ok_or_else(|| Refusal::UserNotFound(id.into_string()))?;
-    Ok(GetAccessSnapshotResponse { access: Some(convert::access(access)) })
+    Ok(GetAccessSnapshotResponse {
+        access: Some(convert::access(access)),
+    })
 }
 
 fn parse(request: &GetAccessSnapshotRequest) -> Result<(UserId, Option<Position>), Failure> {

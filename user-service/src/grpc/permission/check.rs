@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use identity_kit::{position::Position, status::Failure, violations::Violations};
-use identity_proto::user::v1::{CheckPermissionsRequest, CheckPermissionsResponse, PermissionCheck};
+use identity_proto::user::v1::{
+    CheckPermissionsRequest, CheckPermissionsResponse, PermissionCheck,
+};
 use tonic::Request;
 
 use super::super::{
@@ -32,10 +34,19 @@ pub(super) async fn handle(
     let question = parse(context, request.get_ref())?;
     context.reach(question.min_revision.as_ref()).await?;
     // The position is read first, so that the answers are never older than it says.
-    let found = context.store.find_full_user(&question.user_id, false).await?;
+    let found = context
+        .store
+        .find_full_user(&question.user_id, false)
+        .await?;
     let found = found.ok_or_else(|| Refusal::UserNotFound(question.user_id.as_str().to_owned()))?;
-    let standings = context.store.list_standings(&question.user_id, &question.permissions).await?;
-    let standings: HashMap<_, _> = standings.iter().map(|standing| (&standing.name, standing)).collect();
+    let standings = context
+        .store
+        .list_standings(&question.user_id, &question.permissions)
+        .await?;
+    let standings: HashMap<_, _> = standings
+        .iter()
+        .map(|standing| (&standing.name, standing))
+        .collect();
     Ok(CheckPermissionsResponse {
         checks: question
             .permissions
@@ -46,7 +57,11 @@ pub(super) async fn handle(
     })
 }
 
-fn check(status: UserStatus, name: &PermissionName, standing: Option<&Standing>) -> PermissionCheck {
+fn check(
+    status: UserStatus,
+    name: &PermissionName,
+    standing: Option<&Standing>,
+) -> PermissionCheck {
     let reason = CheckReason::decide(status, standing);
     let mut check = PermissionCheck {
         permission: name.as_str().to_owned(),
@@ -55,7 +70,9 @@ fn check(status: UserStatus, name: &PermissionName, standing: Option<&Standing>)
         ..PermissionCheck::default()
     };
     match (reason, standing) {
-        (CheckReason::Granted, Some(standing)) => check.sources = convert::sources(standing.sources.clone()),
+        (CheckReason::Granted, Some(standing)) => {
+            check.sources = convert::sources(standing.sources.clone());
+        }
         (CheckReason::PermissionMissing, Some(standing)) => {
             check.granting_roles = convert::role_names(standing.granting_roles.clone());
         }
@@ -67,12 +84,20 @@ fn check(status: UserStatus, name: &PermissionName, standing: Option<&Standing>)
 fn parse(context: &Context, request: &CheckPermissionsRequest) -> Result<Question, Failure> {
     let mut fields = Violations::new();
     let user_id = fields.take("user_id", UserId::parse(&request.user_id));
-    let permissions = list(&mut fields, "permissions", &request.permissions, false, PermissionName::parse);
+    let permissions = list(
+        &mut fields,
+        "permissions",
+        &request.permissions,
+        false,
+        PermissionName::parse,
+    );
     let min_revision = context.min_revision(&mut fields, &request.min_revision);
     match (user_id, permissions, min_revision) {
-        (Some(user_id), Some(permissions), Some(min_revision)) => {
-            Ok(Question { user_id, permissions, min_revision })
-        }
+        (Some(user_id), Some(permissions), Some(min_revision)) => Ok(Question {
+            user_id,
+            permissions,
+            min_revision,
+        }),
         _ => Err(failure(fields)),
     }
 }

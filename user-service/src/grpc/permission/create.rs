@@ -11,10 +11,7 @@ use super::super::{
     fields::failure,
 };
 use crate::domain::{
-    id::PermissionId,
-    identifier::RequestId,
-    name::PermissionName,
-    permission::NewPermission,
+    id::PermissionId, identifier::RequestId, name::PermissionName, permission::NewPermission,
     text::Description,
 };
 
@@ -24,16 +21,30 @@ pub(super) async fn handle(
 ) -> Result<CreatePermissionResponse, Failure> {
     let caller = user_caller(&request)?;
     let (new, request_id) = parse(context, request.get_ref())?;
-    let question = CreatePermissionRequest { request_id: String::new(), ..request.into_inner() };
-    let key = context.request_key(&caller, "CreatePermission", request_id, question.encode_to_vec());
-    let done = context.store.insert_permission(new, key, context.now()).await?;
+    let question = CreatePermissionRequest {
+        request_id: String::new(),
+        ..request.into_inner()
+    };
+    let key = context.request_key(
+        &caller,
+        "CreatePermission",
+        request_id,
+        question.encode_to_vec(),
+    );
+    let done = context
+        .store
+        .insert_permission(new, key, context.now())
+        .await?;
     Ok(CreatePermissionResponse {
         permission: Some(convert::permission(done.value)),
         revision: context.revision(&done.position),
     })
 }
 
-fn parse(context: &Context, request: &CreatePermissionRequest) -> Result<(NewPermission, Option<RequestId>), Failure> {
+fn parse(
+    context: &Context,
+    request: &CreatePermissionRequest,
+) -> Result<(NewPermission, Option<RequestId>), Failure> {
     let mut fields = Violations::new();
     let name = fields.take("name", PermissionName::parse(&request.name));
     let description = fields.take("description", Description::parse(&request.description));
@@ -41,7 +52,14 @@ fn parse(context: &Context, request: &CreatePermissionRequest) -> Result<(NewPer
     match (name, description, request_id) {
         (Some(name), Some(description), Some(request_id)) => {
             let id = PermissionId::new(context.new_id());
-            Ok((NewPermission { id, name, description }, request_id))
+            Ok((
+                NewPermission {
+                    id,
+                    name,
+                    description,
+                },
+                request_id,
+            ))
         }
         _ => Err(failure(fields)),
     }

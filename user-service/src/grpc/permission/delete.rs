@@ -13,7 +13,9 @@ pub(super) async fn handle(
 ) -> Result<DeletePermissionResponse, Failure> {
     let (id, etag) = parse(request.get_ref())?;
     let done = context.store.delete_permission(id, etag).await?;
-    Ok(DeletePermissionResponse { revision: context.revision(&done.position) })
+    Ok(DeletePermissionResponse {
+        revision: context.revision(&done.position),
+    })
 }
 
 fn parse(request: &DeletePermissionRequest) -> Result<(PermissionId, Option<Etag>), Failure> {

@@ -7,7 +7,10 @@ use tonic::Request;
 use super::super::{context::Context, convert, fields::failure};
 use crate::domain::{id::PermissionId, refusal::Refusal};
 
-pub(super) async fn handle(context: &Context, request: Request<GetPermissionRequest>) -> Result<GetPermissionResponse, Failure> {
+pub(super) async fn handle(
+    context: &Context,
+    request: Request<GetPermissionRequest>,
+) -> Result<GetPermissionResponse, Failure> {
     let (id, min_revision) = parse(context, request.get_ref())?;
     context.reach(min_revision.as_ref()).await?;
     let found = context.store.find_permission(&id).await?;
@@ -17,7 +20,10 @@ pub(super) async fn handle(context: &Context, request: Request<GetPermissionRequ
     })
 }
 
-fn parse(context: &Context, request: &GetPermissionRequest) -> Result<(PermissionId, Option<Position>), Failure> {
+fn parse(
+    context: &Context,
+    request: &GetPermissionRequest,
+) -> Result<(PermissionId, Option<Position>), Failure> {
     let mut fields = Violations::new();
     let id = fields.take("permission_id", PermissionId::parse(&request.permission_id));
     let min_revision = context.min_revision(&mut fields, &request.min_revision);

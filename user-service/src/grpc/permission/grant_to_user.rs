@@ -17,7 +17,10 @@ pub(super) async fn handle(
 ) -> Result<GrantUserPermissionsResponse, Failure> {
     let caller = caller_id(&user_caller(&request)?);
     let (user_id, permission_ids) = parse(request.get_ref())?;
-    let done = context.store.grant_user_permissions(caller, user_id, permission_ids, context.now()).await?;
+    let done = context
+        .store
+        .grant_user_permissions(caller, user_id, permission_ids, context.now())
+        .await?;
     Ok(GrantUserPermissionsResponse {
         granted_count: convert::count(done.value)?,
         revision: context.revision(&done.position),
@@ -27,7 +30,13 @@ pub(super) async fn handle(
 fn parse(request: &GrantUserPermissionsRequest) -> Result<(UserId, Vec<PermissionId>), Failure> {
     let mut fields = Violations::new();
     let user_id = fields.take("user_id", UserId::parse(&request.user_id));
-    let permission_ids = list(&mut fields, "permission_ids", &request.permission_ids, true, PermissionId::parse);
+    let permission_ids = list(
+        &mut fields,
+        "permission_ids",
+        &request.permission_ids,
+        true,
+        PermissionId::parse,
+    );
     match (user_id, permission_ids) {
         (Some(user_id), Some(permission_ids)) => Ok((user_id, permission_ids)),
         _ => Err(failure(fields)),

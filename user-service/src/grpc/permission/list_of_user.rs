@@ -28,13 +28,20 @@ pub(super) async fn handle(
     let fingerprint = join(&[b"ListUserPermissions", request.user_id.as_bytes()]);
     let query = parse(context, &caller, &request, &fingerprint)?;
     context.reach(query.min_revision.as_ref()).await?;
-    let page = context.store.list_user_permissions(&query.user_id, query.after.as_ref(), query.size).await?;
+    let page = context
+        .store
+        .list_user_permissions(&query.user_id, query.after.as_ref(), query.size)
+        .await?;
     if page.items.is_empty() && context.store.find_user(&query.user_id).await?.is_none() {
         return Err(Refusal::UserNotFound(query.user_id.into_string()).into());
     }
     Ok(ListUserPermissionsResponse {
         next_page_token: context.next_page_token(&caller, &fingerprint, page.next.as_ref()),
-        permissions: page.items.into_iter().map(convert::effective_permission).collect(),
+        permissions: page
+            .items
+            .into_iter()
+            .map(convert::effective_permission)
+            .collect(),
     })
 }
 
@@ -50,9 +57,12 @@ fn parse(
     let after = context.cursor(&mut fields, caller, fingerprint, &request.page_token);
     let min_revision = context.min_revision(&mut fields, &request.min_revision);
     match (user_id, size, after, min_revision) {
-        (Some(user_id), Some(size), Some(after), Some(min_revision)) => {
-            Ok(Query { user_id, size, after, min_revision })
-        }
+        (Some(user_id), Some(size), Some(after), Some(min_revision)) => Ok(Query {
+            user_id,
+            size,
+            after,
+            min_revision,
+        }),
         _ => Err(failure(fields)),
     }
 }

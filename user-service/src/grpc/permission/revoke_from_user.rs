@@ -16,7 +16,10 @@ pub(super) async fn handle(
     request: Request<RevokeUserPermissionsRequest>,
 ) -> Result<RevokeUserPermissionsResponse, Failure> {
     let (user_id, permission_ids) = parse(request.get_ref())?;
-    let done = context.store.revoke_user_permissions(user_id, permission_ids).await?;
+    let done = context
+        .store
+        .revoke_user_permissions(user_id, permission_ids)
+        .await?;
     Ok(RevokeUserPermissionsResponse {
         revoked_count: convert::count(done.value)?,
         revision: context.revision(&done.position),
@@ -26,7 +29,13 @@ pub(super) async fn handle(
 fn parse(request: &RevokeUserPermissionsRequest) -> Result<(UserId, Vec<PermissionId>), Failure> {
     let mut fields = Violations::new();
     let user_id = fields.take("user_id", UserId::parse(&request.user_id));
-    let permission_ids = list(&mut fields, "permission_ids", &request.permission_ids, true, PermissionId::parse);
+    let permission_ids = list(
+        &mut fields,
+        "permission_ids",
+        &request.permission_ids,
+        true,
+        PermissionId::parse,
+    );
     match (user_id, permission_ids) {
         (Some(user_id), Some(permission_ids)) => Ok((user_id, permission_ids)),
         _ => Err(failure(fields)),

@@ -1,7 +1,9 @@
 //! Changes parts of a permission.
 
 use identity_kit::{status::Failure, violations::Violations};
-use identity_proto::user::v1::{PermissionUpdate, UpdatePermissionRequest, UpdatePermissionResponse};
+use identity_proto::user::v1::{
+    PermissionUpdate, UpdatePermissionRequest, UpdatePermissionResponse,
+};
 use tonic::Request;
 
 use super::super::{
@@ -10,10 +12,7 @@ use super::super::{
     fields::{Mask, failure},
 };
 use crate::domain::{
-    etag::Etag,
-    id::PermissionId,
-    name::PermissionName,
-    permission::PermissionChange,
+    etag::Etag, id::PermissionId, name::PermissionName, permission::PermissionChange,
     text::Description,
 };
 
@@ -25,14 +24,19 @@ pub(super) async fn handle(
     request: Request<UpdatePermissionRequest>,
 ) -> Result<UpdatePermissionResponse, Failure> {
     let (id, change, etag) = parse(request.get_ref())?;
-    let done = context.store.update_permission(id, change, etag, context.now()).await?;
+    let done = context
+        .store
+        .update_permission(id, change, etag, context.now())
+        .await?;
     Ok(UpdatePermissionResponse {
         permission: Some(convert::permission(done.value)),
         revision: context.revision(&done.position),
     })
 }
 
-fn parse(request: &UpdatePermissionRequest) -> Result<(PermissionId, PermissionChange, Option<Etag>), Failure> {
+fn parse(
+    request: &UpdatePermissionRequest,
+) -> Result<(PermissionId, PermissionChange, Option<Etag>), Failure> {
     let mut fields = Violations::new();
     let id = fields.take("permission_id", PermissionId::parse(&request.permission_id));
     let etag = fields.take("etag", Etag::parse(&request.etag));
@@ -42,7 +46,12 @@ fn parse(request: &UpdatePermissionRequest) -> Result<(PermissionId, PermissionC
         &absent
     });
     let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &PATHS);
-    let name = mask.text(&mut fields, ("permission", "name"), update.name.as_ref(), PermissionName::parse);
+    let name = mask.text(
+        &mut fields,
+        ("permission", "name"),
+        update.name.as_ref(),
+        PermissionName::parse,
+    );
     let description = mask.text(
         &mut fields,
         ("permission", "description"),

@@ -17,7 +17,10 @@ pub(super) async fn handle(
 ) -> Result<AssignRolesResponse, Failure> {
     let caller = caller_id(&user_caller(&request)?);
     let (user_id, role_ids) = parse(request.get_ref())?;
-    let done = context.store.assign_roles(caller, user_id, role_ids, context.now()).await?;
+    let done = context
+        .store
+        .assign_roles(caller, user_id, role_ids, context.now())
+        .await?;
     Ok(AssignRolesResponse {
         assigned_count: convert::count(done.value)?,
         revision: context.revision(&done.position),
@@ -27,7 +30,13 @@ pub(super) async fn handle(
 fn parse(request: &AssignRolesRequest) -> Result<(UserId, Vec<RoleId>), Failure> {
     let mut fields = Violations::new();
     let user_id = fields.take("user_id", UserId::parse(&request.user_id));
-    let role_ids = list(&mut fields, "role_ids", &request.role_ids, true, RoleId::parse);
+    let role_ids = list(
+        &mut fields,
+        "role_ids",
+        &request.role_ids,
+        true,
+        RoleId::parse,
+    );
     match (user_id, role_ids) {
         (Some(user_id), Some(role_ids)) => Ok((user_id, role_ids)),
         _ => Err(failure(fields)),

@@ -11,11 +11,7 @@ use super::super::{
     fields::failure,
 };
 use crate::domain::{
-    id::RoleId,
-    identifier::RequestId,
-    name::RoleName,
-    role::NewRole,
-    text::Description,
+    id::RoleId, identifier::RequestId, name::RoleName, role::NewRole, text::Description,
 };
 
 pub(super) async fn handle(
@@ -24,7 +20,10 @@ pub(super) async fn handle(
 ) -> Result<CreateRoleResponse, Failure> {
     let caller = user_caller(&request)?;
     let (new, request_id) = parse(context, request.get_ref())?;
-    let question = CreateRoleRequest { request_id: String::new(), ..request.into_inner() };
+    let question = CreateRoleRequest {
+        request_id: String::new(),
+        ..request.into_inner()
+    };
     let key = context.request_key(&caller, "CreateRole", request_id, question.encode_to_vec());
     let done = context.store.insert_role(new, key, context.now()).await?;
     Ok(CreateRoleResponse {
@@ -33,7 +32,10 @@ pub(super) async fn handle(
     })
 }
 
-fn parse(context: &Context, request: &CreateRoleRequest) -> Result<(NewRole, Option<RequestId>), Failure> {
+fn parse(
+    context: &Context,
+    request: &CreateRoleRequest,
+) -> Result<(NewRole, Option<RequestId>), Failure> {
     let mut fields = Violations::new();
     let name = fields.take("name", RoleName::parse(&request.name));
     let description = fields.take("description", Description::parse(&request.description));
@@ -41,7 +43,14 @@ fn parse(context: &Context, request: &CreateRoleRequest) -> Result<(NewRole, Opt
     match (name, description, request_id) {
         (Some(name), Some(description), Some(request_id)) => {
             let id = RoleId::new(context.new_id());
-            Ok((NewRole { id, name, description }, request_id))
+            Ok((
+                NewRole {
+                    id,
+                    name,
+                    description,
+                },
+                request_id,
+            ))
         }
         _ => Err(failure(fields)),
     }

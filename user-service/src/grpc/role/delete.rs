@@ -13,7 +13,9 @@ pub(super) async fn handle(
 ) -> Result<DeleteRoleResponse, Failure> {
     let (id, etag) = parse(request.get_ref())?;
     let done = context.store.delete_role(id, etag).await?;
-    Ok(DeleteRoleResponse { revision: context.revision(&done.position) })
+    Ok(DeleteRoleResponse {
+        revision: context.revision(&done.position),
+    })
 }
 
 fn parse(request: &DeleteRoleRequest) -> Result<(RoleId, Option<Etag>), Failure> {

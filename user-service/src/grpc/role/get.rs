@@ -7,7 +7,10 @@ use tonic::Request;
 use super::super::{context::Context, convert, fields::failure};
 use crate::domain::{id::RoleId, refusal::Refusal};
 
-pub(super) async fn handle(context: &Context, request: Request<GetRoleRequest>) -> Result<GetRoleResponse, Failure> {
+pub(super) async fn handle(
+    context: &Context,
+    request: Request<GetRoleRequest>,
+) -> Result<GetRoleResponse, Failure> {
     let (id, min_revision) = parse(context, request.get_ref())?;
     context.reach(min_revision.as_ref()).await?;
     let found = context.store.find_role(&id).await?;
@@ -19,7 +22,10 @@ pub(super) async fn handle(context: &Context, request: Request<GetRoleRequest>) 
     })
 }
 
-fn parse(context: &Context, request: &GetRoleRequest) -> Result<(RoleId, Option<Position>), Failure> {
+fn parse(
+    context: &Context,
+    request: &GetRoleRequest,
+) -> Result<(RoleId, Option<Position>), Failure> {
     let mut fields = Violations::new();
     let id = fields.take("role_id", RoleId::parse(&request.role_id));
     let min_revision = context.min_revision(&mut fields, &request.min_revision);

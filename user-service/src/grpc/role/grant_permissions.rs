@@ -17,7 +17,10 @@ pub(super) async fn handle(
 ) -> Result<GrantRolePermissionsResponse, Failure> {
     let caller = caller_id(&user_caller(&request)?);
     let (role_id, permission_ids) = parse(request.get_ref())?;
-    let done = context.store.grant_role_permissions(caller, role_id, permission_ids, context.now()).await?;
+    let done = context
+        .store
+        .grant_role_permissions(caller, role_id, permission_ids, context.now())
+        .await?;
     Ok(GrantRolePermissionsResponse {
         granted_count: convert::count(done.value)?,
         revision: context.revision(&done.position),
@@ -27,7 +30,13 @@ pub(super) async fn handle(
 fn parse(request: &GrantRolePermissionsRequest) -> Result<(RoleId, Vec<PermissionId>), Failure> {
     let mut fields = Violations::new();
     let role_id = fields.take("role_id", RoleId::parse(&request.role_id));
-    let permission_ids = list(&mut fields, "permission_ids", &request.permission_ids, true, PermissionId::parse);
+    let permission_ids = list(
+        &mut fields,
+        "permission_ids",
+        &request.permission_ids,
+        true,
+        PermissionId::parse,
+    );
     match (role_id, permission_ids) {
         (Some(role_id), Some(permission_ids)) => Ok((role_id, permission_ids)),
         _ => Err(failure(fields)),

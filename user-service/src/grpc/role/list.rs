@@ -28,7 +28,10 @@ pub(super) async fn handle(
     let fingerprint = join(&[b"ListRoles", request.name.as_bytes()]);
     let query = parse(context, &caller, &request, &fingerprint)?;
     context.reach(query.min_revision.as_ref()).await?;
-    let page = context.store.list_roles(query.name.as_ref(), query.after.as_ref(), query.size).await?;
+    let page = context
+        .store
+        .list_roles(query.name.as_ref(), query.after.as_ref(), query.size)
+        .await?;
     Ok(ListRolesResponse {
         next_page_token: context.next_page_token(&caller, &fingerprint, page.next.as_ref()),
         roles: page.items.into_iter().map(convert::role).collect(),
@@ -47,7 +50,12 @@ fn parse(
     let name = optional(&mut fields, "name", &request.name, RoleName::parse);
     let min_revision = context.min_revision(&mut fields, &request.min_revision);
     match (size, after, name, min_revision) {
-        (Some(size), Some(after), Some(name), Some(min_revision)) => Ok(Query { size, after, name, min_revision }),
+        (Some(size), Some(after), Some(name), Some(min_revision)) => Ok(Query {
+            size,
+            after,
+            name,
+            min_revision,
+        }),
         _ => Err(failure(fields)),
     }
 }

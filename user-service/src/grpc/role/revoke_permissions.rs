@@ -16,7 +16,10 @@ pub(super) async fn handle(
     request: Request<RevokeRolePermissionsRequest>,
 ) -> Result<RevokeRolePermissionsResponse, Failure> {
     let (role_id, permission_ids) = parse(request.get_ref())?;
-    let done = context.store.revoke_role_permissions(role_id, permission_ids).await?;
+    let done = context
+        .store
+        .revoke_role_permissions(role_id, permission_ids)
+        .await?;
     Ok(RevokeRolePermissionsResponse {
         revoked_count: convert::count(done.value)?,
         revision: context.revision(&done.position),
@@ -26,7 +29,13 @@ pub(super) async fn handle(
 fn parse(request: &RevokeRolePermissionsRequest) -> Result<(RoleId, Vec<PermissionId>), Failure> {
     let mut fields = Violations::new();
     let role_id = fields.take("role_id", RoleId::parse(&request.role_id));
-    let permission_ids = list(&mut fields, "permission_ids", &request.permission_ids, true, PermissionId::parse);
+    let permission_ids = list(
+        &mut fields,
+        "permission_ids",
+        &request.permission_ids,
+        true,
+        PermissionId::parse,
+    );
     match (role_id, permission_ids) {
         (Some(role_id), Some(permission_ids)) => Ok((role_id, permission_ids)),
         _ => Err(failure(fields)),

@@ -26,7 +26,13 @@ pub(super) async fn handle(
 fn parse(request: &UnassignRolesRequest) -> Result<(UserId, Vec<RoleId>), Failure> {
     let mut fields = Violations::new();
     let user_id = fields.take("user_id", UserId::parse(&request.user_id));
-    let role_ids = list(&mut fields, "role_ids", &request.role_ids, true, RoleId::parse);
+    let role_ids = list(
+        &mut fields,
+        "role_ids",
+        &request.role_ids,
+        true,
+        RoleId::parse,
+    );
     match (user_id, role_ids) {
         (Some(user_id), Some(role_ids)) => Ok((user_id, role_ids)),
         _ => Err(failure(fields)),

@@ -9,13 +9,7 @@ use super::super::{
     convert,
     fields::{Mask, failure},
 };
-use crate::domain::{
-    etag::Etag,
-    id::RoleId,
-    name::RoleName,
-    role::RoleChange,
-    text::Description,
-};
+use crate::domain::{etag::Etag, id::RoleId, name::RoleName, role::RoleChange, text::Description};
 
 /// What can be changed.
 const PATHS: [&str; 2] = ["name", "description"];
@@ -25,7 +19,10 @@ pub(super) async fn handle(
     request: Request<UpdateRoleRequest>,
 ) -> Result<UpdateRoleResponse, Failure> {
     let (id, change, etag) = parse(request.get_ref())?;
-    let done = context.store.update_role(id, change, etag, context.now()).await?;
+    let done = context
+        .store
+        .update_role(id, change, etag, context.now())
+        .await?;
     Ok(UpdateRoleResponse {
         role: Some(convert::role(done.value)),
         revision: context.revision(&done.position),
@@ -42,7 +39,12 @@ fn parse(request: &UpdateRoleRequest) -> Result<(RoleId, RoleChange, Option<Etag
         &absent
     });
     let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &PATHS);
-    let name = mask.text(&mut fields, ("role", "name"), update.name.as_ref(), RoleName::parse);
+    let name = mask.text(
+        &mut fields,
+        ("role", "name"),
+        update.name.as_ref(),
+        RoleName::parse,
+    );
     let description = mask.text(
         &mut fields,
         ("role", "description"),

@@ -20,7 +20,10 @@ pub(super) async fn handle(
     let (ids, min_revision) = parse(context, request.get_ref())?;
     context.reach(min_revision.as_ref()).await?;
     let found = context.store.list_users_by_id(&ids).await?;
-    let mut found: HashMap<_, _> = found.into_iter().map(|user| (user.id.clone(), user)).collect();
+    let mut found: HashMap<_, _> = found
+        .into_iter()
+        .map(|user| (user.id.clone(), user))
+        .collect();
     let mut response = BatchGetUsersResponse::default();
     for id in ids {
         match found.remove(&id) {
@@ -31,9 +34,18 @@ pub(super) async fn handle(
     Ok(response)
 }
 
-fn parse(context: &Context, request: &BatchGetUsersRequest) -> Result<(Vec<UserId>, Option<Position>), Failure> {
+fn parse(
+    context: &Context,
+    request: &BatchGetUsersRequest,
+) -> Result<(Vec<UserId>, Option<Position>), Failure> {
     let mut fields = Violations::new();
-    let ids = list(&mut fields, "user_ids", &request.user_ids, true, UserId::parse);
+    let ids = list(
+        &mut fields,
+        "user_ids",
+        &request.user_ids,
+        true,
+        UserId::parse,
+    );
     let min_revision = context.min_revision(&mut fields, &request.min_revision);
     match (ids, min_revision) {
         (Some(ids), Some(min_revision)) => Ok((ids, min_revision)),

@@ -1,11 +1,6 @@
 //! Creates a user; a password given here is hashed on the threads for that and must be changed at the first login.
 
-use identity_kit::{
-    deadline,
-    password::NewPassword,
-    status::Failure,
-    violations::Violations,
-};
+use identity_kit::{deadline, password::NewPassword, status::Failure, violations::Violations};
 use identity_proto::user::v1::{CreateUserRequest, CreateUserResponse};
 use prost::Message;
 use tonic::Request;
@@ -38,7 +33,12 @@ pub(super) async fn handle(
 ) -> Result<CreateUserResponse, Failure> {
     let caller = user_caller(&request)?;
     let command = parse(context, request.get_ref())?;
-    let key = context.request_key(&caller, "CreateUser", command.request_id, question(request.into_inner()));
+    let key = context.request_key(
+        &caller,
+        "CreateUser",
+        command.request_id,
+        question(request.into_inner()),
+    );
     let password = match &command.password {
         Some(password) => {
             let hash = context.hasher.hash(password, deadline::current()).await?;
@@ -46,7 +46,10 @@ pub(super) async fn handle(
         }
         None => None,
     };
-    let done = context.store.insert_user(command.new, password, key, context.now()).await?;
+    let done = context
+        .store
+        .insert_user(command.new, password, key, context.now())
+        .await?;
     Ok(CreateUserResponse {
         user: Some(convert::user(done.value)),
         revision: context.revision(&done.position),
@@ -73,10 +76,25 @@ fn parse(context: &Context, request: &CreateUserRequest) -> Result<Command, Fail
     let phone = fields.take("phone", Phone::parse(&request.phone));
     let address = request.address.clone().map(convert::address_parts);
     let address = fields::address(&mut fields, "address", address);
-    let user_type_id = optional(&mut fields, "user_type_id", &request.user_type_id, UserTypeId::parse);
+    let user_type_id = optional(
+        &mut fields,
+        "user_type_id",
+        &request.user_type_id,
+        UserTypeId::parse,
+    );
     let request_id = fields.take("request_id", RequestId::parse(&request.request_id));
     let password = password(&mut fields, request);
-    match (username, email, first_name, last_name, phone, address, user_type_id, request_id, password) {
+    match (
+        username,
+        email,
+        first_name,
+        last_name,
+        phone,
+        address,
+        user_type_id,
+        request_id,
+        password,
+    ) {
         (
             Some(username),
             Some(email),
@@ -111,9 +129,18 @@ fn password(fields: &mut Violations, request: &CreateUserRequest) -> Option<Opti
     if request.password.is_empty() {
         return Some(None);
     }
-    let forbidden =
-        forbidden_passwords(&request.username, &request.email, &request.first_name, &request.last_name);
-    fields.take("password", NewPassword::parse(&request.password, &forbidden)).map(Some)
+    let forbidden = forbidden_passwords(
+        &request.username,
+        &request.email,
+        &request.first_name,
+        &request.last_name,
+    );
+    fields
+        .take(
+            "password",
+            NewPassword::parse(&request.password, &forbidden),
+        )
+        .map(Some)
 }
 
 #[cfg(test)]

@@ -13,7 +13,9 @@ pub(super) async fn handle(
 ) -> Result<DeleteUserResponse, Failure> {
     let (id, etag) = parse(request.get_ref())?;
     let done = context.store.delete_user(id, etag).await?;
-    Ok(DeleteUserResponse { revision: context.revision(&done.position) })
+    Ok(DeleteUserResponse {
+        revision: context.revision(&done.position),
+    })
 }
 
 fn parse(request: &DeleteUserRequest) -> Result<(UserId, Option<Etag>), Failure> {

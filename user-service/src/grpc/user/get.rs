@@ -11,7 +11,10 @@ use super::super::{
 };
 use crate::domain::{id::UserId, refusal::Refusal};
 
-pub(super) async fn handle(context: &Context, request: Request<GetUserRequest>) -> Result<GetUserResponse, Failure> {
+pub(super) async fn handle(
+    context: &Context,
+    request: Request<GetUserRequest>,
+) -> Result<GetUserResponse, Failure> {
     let (id, full, min_revision) = parse(context, request.get_ref())?;
     context.reach(min_revision.as_ref()).await?;
     let found = context.store.find_full_user(&id, full).await?;
@@ -24,13 +27,21 @@ pub(super) async fn handle(context: &Context, request: Request<GetUserRequest>) 
     })
 }
 
-fn parse(context: &Context, request: &GetUserRequest) -> Result<(UserId, bool, Option<Position>), Failure> {
+fn parse(
+    context: &Context,
+    request: &GetUserRequest,
+) -> Result<(UserId, bool, Option<Position>), Failure> {
     let mut fields = Violations::new();
     let id = fields.take("user_id", UserId::parse(&request.user_id));
-    let full = choice(&mut fields, "view", request.view, |view: UserView| match view {
-        UserView::Unspecified | UserView::Basic => false,
-        UserView::Full => true,
-    });
+    let full = choice(
+        &mut fields,
+        "view",
+        request.view,
+        |view: UserView| match view {
+            UserView::Unspecified | UserView::Basic => false,
+            UserView::Full => true,
+        },
+    );
     let min_revision = context.min_revision(&mut fields, &request.min_revision);
     match (id, full, min_revision) {
         (Some(id), Some(full), Some(min_revision)) => Ok((id, full, min_revision)),

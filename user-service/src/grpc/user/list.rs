@@ -32,7 +32,10 @@ pub(super) async fn handle(
     let fingerprint = fingerprint(&request);
     let query = parse(context, &caller, &request, &fingerprint)?;
     context.reach(query.min_revision.as_ref()).await?;
-    let page = context.store.list_users(&query.filter, query.after.as_ref(), query.size).await?;
+    let page = context
+        .store
+        .list_users(&query.filter, query.after.as_ref(), query.size)
+        .await?;
     Ok(ListUsersResponse {
         next_page_token: context.next_page_token(&caller, &fingerprint, page.next.as_ref()),
         users: page.items.into_iter().map(convert::user).collect(),
@@ -59,16 +62,39 @@ fn parse(
     let mut fields = Violations::new();
     let size = page_size(&mut fields, request.page_size);
     let after = context.cursor(&mut fields, caller, fingerprint, &request.page_token);
-    let status = choice(&mut fields, "status", request.status, convert::status_filter);
-    let user_type_id = optional(&mut fields, "user_type_id", &request.user_type_id, UserTypeId::parse);
+    let status = choice(
+        &mut fields,
+        "status",
+        request.status,
+        convert::status_filter,
+    );
+    let user_type_id = optional(
+        &mut fields,
+        "user_type_id",
+        &request.user_type_id,
+        UserTypeId::parse,
+    );
     let role_id = optional(&mut fields, "role_id", &request.role_id, RoleId::parse);
-    let order = choice(&mut fields, "order", request.order, |order: WireOrder| match order {
-        WireOrder::Unspecified | WireOrder::CreateTimeDesc => UserOrder::CreatedDescending,
-        WireOrder::CreateTimeAsc => UserOrder::CreatedAscending,
-        WireOrder::UsernameAsc => UserOrder::Username,
-    });
+    let order = choice(
+        &mut fields,
+        "order",
+        request.order,
+        |order: WireOrder| match order {
+            WireOrder::Unspecified | WireOrder::CreateTimeDesc => UserOrder::CreatedDescending,
+            WireOrder::CreateTimeAsc => UserOrder::CreatedAscending,
+            WireOrder::UsernameAsc => UserOrder::Username,
+        },
+    );
     let min_revision = context.min_revision(&mut fields, &request.min_revision);
-    match (size, after, status, user_type_id, role_id, order, min_revision) {
+    match (
+        size,
+        after,
+        status,
+        user_type_id,
+        role_id,
+        order,
+        min_revision,
+    ) {
         (
             Some(size),
             Some(after),
@@ -80,7 +106,12 @@ fn parse(
         ) => Ok(Query {
             size,
             after,
-            filter: UserFilter { status, user_type_id, role_id, order },
+            filter: UserFilter {
+                status,
+                user_type_id,
+                role_id,
+                order,
+            },
             min_revision,
         }),
         _ => Err(failure(fields)),

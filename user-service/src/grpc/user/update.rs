@@ -20,7 +20,15 @@ use crate::domain::{
 };
 
 /// What can be changed.
-const PATHS: [&str; 7] = ["username", "email", "first_name", "last_name", "phone", "address", "user_type_id"];
+const PATHS: [&str; 7] = [
+    "username",
+    "email",
+    "first_name",
+    "last_name",
+    "phone",
+    "address",
+    "user_type_id",
+];
 
 /// What the rule of this RPC names; some fields need it whoever asks.
 const PERMISSION: &str = "users.update";
@@ -34,7 +42,10 @@ pub(super) async fn handle(
     if change.needs_permission() && !caller.holds(PERMISSION) {
         return Err(Failure::permission_required(PERMISSION));
     }
-    let done = context.store.update_user(id, change, etag, context.now()).await?;
+    let done = context
+        .store
+        .update_user(id, change, etag, context.now())
+        .await?;
     Ok(UpdateUserResponse {
         user: Some(convert::user(done.value)),
         revision: context.revision(&done.position),
@@ -58,18 +69,48 @@ fn parse(request: &UpdateUserRequest) -> Result<(UserId, UserChange, Option<Etag
 }
 
 fn change(fields: &mut Violations, mask: &Mask<'_>, update: &UserUpdate) -> Option<UserChange> {
-    let username = mask.text(fields, ("user", "username"), update.username.as_ref(), Username::parse);
-    let email = mask.text(fields, ("user", "email"), update.email.as_ref(), Email::parse);
-    let first_name = mask.text(fields, ("user", "first_name"), update.first_name.as_ref(), PersonName::parse);
-    let last_name = mask.text(fields, ("user", "last_name"), update.last_name.as_ref(), PersonName::parse);
-    let phone = mask.text(fields, ("user", "phone"), update.phone.as_ref(), Phone::parse);
+    let username = mask.text(
+        fields,
+        ("user", "username"),
+        update.username.as_ref(),
+        Username::parse,
+    );
+    let email = mask.text(
+        fields,
+        ("user", "email"),
+        update.email.as_ref(),
+        Email::parse,
+    );
+    let first_name = mask.text(
+        fields,
+        ("user", "first_name"),
+        update.first_name.as_ref(),
+        PersonName::parse,
+    );
+    let last_name = mask.text(
+        fields,
+        ("user", "last_name"),
+        update.last_name.as_ref(),
+        PersonName::parse,
+    );
+    let phone = mask.text(
+        fields,
+        ("user", "phone"),
+        update.phone.as_ref(),
+        Phone::parse,
+    );
     let address = if mask.covers("address", update.address.is_some()) {
         let parts = update.address.clone().map(convert::address_parts);
         fields::address(fields, "user.address", parts).map(Some)
     } else {
         Some(None)
     };
-    let user_type_id = mask.text(fields, ("user", "user_type_id"), update.user_type_id.as_ref(), UserTypeId::parse);
+    let user_type_id = mask.text(
+        fields,
+        ("user", "user_type_id"),
+        update.user_type_id.as_ref(),
+        UserTypeId::parse,
+    );
     Some(UserChange {
         username: username?,
         email: email?,
@@ -93,7 +134,11 @@ mod tests {
     fn violated(request: &UpdateUserRequest) -> Vec<String> {
         let status = Status::from(parse(request).unwrap_err());
         let details = status.get_details_bad_request().unwrap();
-        details.field_violations.into_iter().map(|violation| violation.field).collect()
+        details
+            .field_violations
+            .into_iter()
+            .map(|violation| violation.field)
+            .collect()
     }
 
     #[test]
@@ -103,7 +148,10 @@ mod tests {
             user: Some(UserUpdate {
                 username: Some("x".into()),
                 email: Some("nobody".into()),
-                address: Some(Address { country_code: "ch".into(), ..Address::default() }),
+                address: Some(Address {
+                    country_code: "ch".into(),
+                    ..Address::default()
+                }),
                 ..UserUpdate::default()
             }),
             update_mask: None,
@@ -111,7 +159,13 @@ mod tests {
         };
         assert_eq!(
             violated(&request),
-            ["user_id", "etag", "user.username", "user.email", "user.address.country_code"]
+            [
+                "user_id",
+                "etag",
+                "user.username",
+                "user.email",
+                "user.address.country_code"
+            ]
         );
     }
 
@@ -120,12 +174,16 @@ mod tests {
         let mut request = UpdateUserRequest {
             user_id: "a".into(),
             user: Some(UserUpdate::default()),
-            update_mask: Some(FieldMask { paths: vec!["phone".into(), "address".into()] }),
+            update_mask: Some(FieldMask {
+                paths: vec!["phone".into(), "address".into()],
+            }),
             etag: String::new(),
         };
         let (_, change, _) = parse(&request).unwrap();
         assert_eq!((change.phone, change.address), (Some(None), Some(None)));
-        request.update_mask = Some(FieldMask { paths: vec!["username".into()] });
+        request.update_mask = Some(FieldMask {
+            paths: vec!["username".into()],
+        });
         assert_eq!(violated(&request), ["user.username"]);
         request.user = None;
         assert_eq!(violated(&request), ["user", "user.username"]);
@@ -136,9 +194,14 @@ mod tests {
         let request = UpdateUserRequest {
             user_id: "a".into(),
             user: Some(UserUpdate::default()),
-            update_mask: Some(FieldMask { paths: vec!["status".into(), "address.city".into()] }),
+            update_mask: Some(FieldMask {
+                paths: vec!["status".into(), "address.city".into()],
+            }),
             etag: String::new(),
         };
-        assert_eq!(violated(&request), ["update_mask.paths[0]", "update_mask.paths[1]"]);
+        assert_eq!(
+            violated(&request),
+            ["update_mask.paths[0]", "update_mask.paths[1]"]
+        );
     }
 }

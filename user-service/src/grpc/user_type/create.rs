@@ -11,11 +11,8 @@ use super::super::{
     fields::failure,
 };
 use crate::domain::{
-    id::UserTypeId,
-    identifier::RequestId,
-    name::TypeName,
+    id::UserTypeId, identifier::RequestId, name::TypeName, text::Description,
     user_type::NewUserType,
-    text::Description,
 };
 
 pub(super) async fn handle(
@@ -24,16 +21,30 @@ pub(super) async fn handle(
 ) -> Result<CreateUserTypeResponse, Failure> {
     let caller = user_caller(&request)?;
     let (new, request_id) = parse(context, request.get_ref())?;
-    let question = CreateUserTypeRequest { request_id: String::new(), ..request.into_inner() };
-    let key = context.request_key(&caller, "CreateUserType", request_id, question.encode_to_vec());
-    let done = context.store.insert_user_type(new, key, context.now()).await?;
+    let question = CreateUserTypeRequest {
+        request_id: String::new(),
+        ..request.into_inner()
+    };
+    let key = context.request_key(
+        &caller,
+        "CreateUserType",
+        request_id,
+        question.encode_to_vec(),
+    );
+    let done = context
+        .store
+        .insert_user_type(new, key, context.now())
+        .await?;
     Ok(CreateUserTypeResponse {
         user_type: Some(convert::user_type(done.value)),
         revision: context.revision(&done.position),
     })
 }
 
-fn parse(context: &Context, request: &CreateUserTypeRequest) -> Result<(NewUserType, Option<RequestId>), Failure> {
+fn parse(
+    context: &Context,
+    request: &CreateUserTypeRequest,
+) -> Result<(NewUserType, Option<RequestId>), Failure> {
     let mut fields = Violations::new();
     let name = fields.take("name", TypeName::parse(&request.name));
     let description = fields.take("description", Description::parse(&request.description));
@@ -41,7 +52,14 @@ fn parse(context: &Context, request: &CreateUserTypeRequest) -> Result<(NewUserT
     match (name, description, request_id) {
         (Some(name), Some(description), Some(request_id)) => {
             let id = UserTypeId::new(context.new_id());
-            Ok((NewUserType { id, name, description }, request_id))
+            Ok((
+                NewUserType {
+                    id,
+                    name,
+                    description,
+                },
+                request_id,
+            ))
         }
         _ => Err(failure(fields)),
     }

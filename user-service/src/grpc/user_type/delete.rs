@@ -13,7 +13,9 @@ pub(super) async fn handle(
 ) -> Result<DeleteUserTypeResponse, Failure> {
     let (id, etag) = parse(request.get_ref())?;
     let done = context.store.delete_user_type(id, etag).await?;
-    Ok(DeleteUserTypeResponse { revision: context.revision(&done.position) })
+    Ok(DeleteUserTypeResponse {
+        revision: context.revision(&done.position),
+    })
 }
 
 fn parse(request: &DeleteUserTypeRequest) -> Result<(UserTypeId, Option<Etag>), Failure> {

@@ -7,7 +7,10 @@ use tonic::Request;
 use super::super::{context::Context, convert, fields::failure};
 use crate::domain::{id::UserTypeId, refusal::Refusal};
 
-pub(super) async fn handle(context: &Context, request: Request<GetUserTypeRequest>) -> Result<GetUserTypeResponse, Failure> {
+pub(super) async fn handle(
+    context: &Context,
+    request: Request<GetUserTypeRequest>,
+) -> Result<GetUserTypeResponse, Failure> {
     let (id, min_revision) = parse(context, request.get_ref())?;
     context.reach(min_revision.as_ref()).await?;
     let found = context.store.find_user_type(&id).await?;
@@ -17,7 +20,10 @@ pub(super) async fn handle(context: &Context, request: Request<GetUserTypeReques
     })
 }
 
-fn parse(context: &Context, request: &GetUserTypeRequest) -> Result<(UserTypeId, Option<Position>), Failure> {
+fn parse(
+    context: &Context,
+    request: &GetUserTypeRequest,
+) -> Result<(UserTypeId, Option<Position>), Failure> {
     let mut fields = Violations::new();
     let id = fields.take("user_type_id", UserTypeId::parse(&request.user_type_id));
     let min_revision = context.min_revision(&mut fields, &request.min_revision);

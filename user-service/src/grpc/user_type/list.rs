@@ -10,7 +10,7 @@ use super::super::{
     convert,
     fields::{failure, page_size},
 };
-use crate::domain::{page::NameCursor};
+use crate::domain::page::NameCursor;
 
 struct Query {
     size: u64,
@@ -27,7 +27,10 @@ pub(super) async fn handle(
     let fingerprint = join(&[b"ListUserTypes"]);
     let query = parse(context, &caller, &request, &fingerprint)?;
     context.reach(query.min_revision.as_ref()).await?;
-    let page = context.store.list_user_types(query.after.as_ref(), query.size).await?;
+    let page = context
+        .store
+        .list_user_types(query.after.as_ref(), query.size)
+        .await?;
     Ok(ListUserTypesResponse {
         next_page_token: context.next_page_token(&caller, &fingerprint, page.next.as_ref()),
         user_types: page.items.into_iter().map(convert::user_type).collect(),
@@ -45,7 +48,11 @@ fn parse(
     let after = context.cursor(&mut fields, caller, fingerprint, &request.page_token);
     let min_revision = context.min_revision(&mut fields, &request.min_revision);
     match (size, after, min_revision) {
-        (Some(size), Some(after), Some(min_revision)) => Ok(Query { size, after, min_revision }),
+        (Some(size), Some(after), Some(min_revision)) => Ok(Query {
+            size,
+            after,
+            min_revision,
+        }),
         _ => Err(failure(fields)),
     }
 }

@@ -1,7 +1,7 @@
 //! Changes parts of a type of users.
 
 use identity_kit::{status::Failure, violations::Violations};
-use identity_proto::user::v1::{UserTypeUpdate, UpdateUserTypeRequest, UpdateUserTypeResponse};
+use identity_proto::user::v1::{UpdateUserTypeRequest, UpdateUserTypeResponse, UserTypeUpdate};
 use tonic::Request;
 
 use super::super::{
@@ -10,11 +10,7 @@ use super::super::{
     fields::{Mask, failure},
 };
 use crate::domain::{
-    etag::Etag,
-    id::UserTypeId,
-    name::TypeName,
-    user_type::UserTypeChange,
-    text::Description,
+    etag::Etag, id::UserTypeId, name::TypeName, text::Description, user_type::UserTypeChange,
 };
 
 /// What can be changed.
@@ -25,14 +21,19 @@ pub(super) async fn handle(
     request: Request<UpdateUserTypeRequest>,
 ) -> Result<UpdateUserTypeResponse, Failure> {
     let (id, change, etag) = parse(request.get_ref())?;
-    let done = context.store.update_user_type(id, change, etag, context.now()).await?;
+    let done = context
+        .store
+        .update_user_type(id, change, etag, context.now())
+        .await?;
     Ok(UpdateUserTypeResponse {
         user_type: Some(convert::user_type(done.value)),
         revision: context.revision(&done.position),
     })
 }
 
-fn parse(request: &UpdateUserTypeRequest) -> Result<(UserTypeId, UserTypeChange, Option<Etag>), Failure> {
+fn parse(
+    request: &UpdateUserTypeRequest,
+) -> Result<(UserTypeId, UserTypeChange, Option<Etag>), Failure> {
     let mut fields = Violations::new();
     let id = fields.take("user_type_id", UserTypeId::parse(&request.user_type_id));
     let etag = fields.take("etag", Etag::parse(&request.etag));
@@ -42,7 +43,12 @@ fn parse(request: &UpdateUserTypeRequest) -> Result<(UserTypeId, UserTypeChange,
         &absent
     });
     let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &PATHS);
-    let name = mask.text(&mut fields, ("user_type", "name"), update.name.as_ref(), TypeName::parse);
+    let name = mask.text(
+        &mut fields,
+        ("user_type", "name"),
+        update.name.as_ref(),
+        TypeName::parse,
+    );
     let description = mask.text(
         &mut fields,
         ("user_type", "description"),

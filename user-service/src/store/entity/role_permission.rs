@@ -1,5 +1,10 @@
 //! Which role has which permission.
 
+#![expect(
+    unreachable_pub,
+    reason = "the derived relations name the model from other modules"
+)]
+
 use sea_orm::entity::prelude::*;
 
 #[sea_orm::model]

@@ -1,5 +1,10 @@
 //! Who holds which permission directly.
 
+#![expect(
+    unreachable_pub,
+    reason = "the derived relations name the model from other modules"
+)]
+
 use sea_orm::entity::prelude::*;
 
 #[sea_orm::model]

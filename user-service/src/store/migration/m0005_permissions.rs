@@ -14,8 +14,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         run(
             manager,
-            &[
-                "CREATE TABLE permissions (
+            &["CREATE TABLE permissions (
                     id {key} PRIMARY KEY,
                     name {key} NOT NULL UNIQUE,
                     description text NOT NULL,
@@ -23,8 +22,7 @@ impl MigrationTrait for Migration {
                     created_at bigint NOT NULL,
                     updated_at bigint NOT NULL,
                     version bigint NOT NULL
-                )",
-            ],
+                )"],
         )
         .await
     }

@@ -47,8 +47,15 @@ impl Issuer {
         };
         let header = json!({ "alg": "ES256", "kid": "test", "typ": "at+jwt" }).to_string();
         let payload = serde_json::to_string(&claims).unwrap();
-        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-        let signature = self.0.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        let message = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header),
+            URL_SAFE_NO_PAD.encode(payload)
+        );
+        let signature = self
+            .0
+            .sign(&SystemRandom::new(), message.as_bytes())
+            .unwrap();
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 }
