@@ -11,10 +11,19 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, SanType,
 };
 
-use crate::{private_file, problem::Problem, service::Service};
+use crate::{
+    private_file,
+    problem::Problem,
+    service::{BACKEND, Service, identity},
+};
 
 /// How long the certificates are good: they are made anew at each start.
 const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
+
+/// The files in the folder of each who proves itself to another.
+const SERVICE_KEY: &str = "service-key";
+const CERTIFICATE: &str = "certificate.pem";
+const PRIVATE_KEY: &str = "certificate-key.pem";
 
 /// Where the secrets and certificates of one pair are. Every file has mode 0600.
 #[derive(Clone, Debug)]
@@ -39,6 +48,8 @@ impl Material {
             private_file::write_secret_once(&material.root_secret(service))?;
             private_file::write_secret_once(&material.service_key(service))?;
         }
+        private_file::create_folder(&folder.join(BACKEND))?;
+        private_file::write_secret_once(&material.backend_service_key())?;
         material
             .write_certificates()
             .map_err(|error| Problem::new(format!("cannot make certificates: {error}")))??;
@@ -51,6 +62,12 @@ impl Material {
         self.folder.join(service.name())
     }
 
+    /// The key that a backend of one's own shows to auth-service; its certificate is beside it.
+    #[must_use]
+    pub fn backend_service_key(&self) -> PathBuf {
+        self.folder.join(BACKEND).join(SERVICE_KEY)
+    }
+
     /// The secret that the service derives its keys from.
     #[must_use]
     pub fn root_secret(&self, service: Service) -> PathBuf {
@@ -60,19 +77,19 @@ impl Material {
     /// The key that this service shows to its peer.
     #[must_use]
     pub fn service_key(&self, service: Service) -> PathBuf {
-        self.folder_of(service).join("service-key")
+        self.folder_of(service).join(SERVICE_KEY)
     }
 
     /// The certificate of the internal listener, which is also the client certificate towards the peer.
     #[must_use]
     pub fn certificate(&self, service: Service) -> PathBuf {
-        self.folder_of(service).join("certificate.pem")
+        self.folder_of(service).join(CERTIFICATE)
     }
 
     /// The private key of that certificate.
     #[must_use]
     pub fn private_key(&self, service: Service) -> PathBuf {
-        self.folder_of(service).join("certificate-key.pem")
+        self.folder_of(service).join(PRIVATE_KEY)
     }
 
     /// The certificate of the authority that both sides trust.
@@ -92,11 +109,16 @@ impl Material {
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
         let mut files = vec![(self.authority(), authority.pem())];
-        for service in Service::BOTH {
+        for name in Service::BOTH
+            .map(Service::name)
+            .into_iter()
+            .chain([BACKEND])
+        {
             let key = KeyPair::generate()?;
-            let certificate = leaf(service)?.signed_by(&key, &authority)?;
-            files.push((self.certificate(service), certificate.pem()));
-            files.push((self.private_key(service), key.serialize_pem()));
+            let certificate = leaf(name)?.signed_by(&key, &authority)?;
+            let folder = self.folder.join(name);
+            files.push((folder.join(CERTIFICATE), certificate.pem()));
+            files.push((folder.join(PRIVATE_KEY), key.serialize_pem()));
         }
         Ok(files
             .iter()
@@ -104,14 +126,13 @@ impl Material {
     }
 }
 
-/// The certificate of a service on this machine, for both ends of a connection.
-fn leaf(service: Service) -> Result<CertificateParams, rcgen::Error> {
+/// The certificate of a program on this machine, for both ends of a connection.
+fn leaf(name: &str) -> Result<CertificateParams, rcgen::Error> {
     let mut leaf = CertificateParams::default();
-    leaf.distinguished_name
-        .push(DnType::CommonName, service.name());
+    leaf.distinguished_name.push(DnType::CommonName, name);
     leaf.subject_alt_names = vec![
-        SanType::URI(service.identity().as_str().try_into()?),
-        SanType::DnsName(service.name().try_into()?),
+        SanType::URI(identity(name).as_str().try_into()?),
+        SanType::DnsName(name.try_into()?),
         SanType::DnsName("localhost".try_into()?),
         SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
     ];
@@ -156,12 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn each_direction_has_its_own_key() {
+    fn each_who_calls_has_its_own_key() {
         let folder = tempfile::tempdir().unwrap();
         let material = Material::prepare(folder.path()).unwrap();
-        assert_ne!(
-            fs::read(material.service_key(Service::Auth)).unwrap(),
-            fs::read(material.service_key(Service::User)).unwrap()
-        );
+        let keys = [
+            material.service_key(Service::Auth),
+            material.service_key(Service::User),
+            material.backend_service_key(),
+        ]
+        .map(|path| fs::read(path).unwrap());
+        assert_ne!(keys[0], keys[1]);
+        assert_ne!(keys[0], keys[2]);
+        assert_ne!(keys[1], keys[2]);
     }
 }

@@ -2,11 +2,20 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use crate::material::Material;
+
+/// The name of a backend of one's own, which auth-service lets follow the access feed.
+pub const BACKEND: &str = "backend";
+
+/// The name in the certificate of a program that the services trust.
+#[must_use]
+pub fn identity(name: &str) -> String {
+    format!("spiffe://identity.localhost/{name}")
+}
 
 /// One of the two services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +52,7 @@ impl Service {
     /// service's plain name instead.
     #[must_use]
     pub fn identity(self) -> String {
-        format!("spiffe://identity.localhost/{}", self.name())
+        identity(self.name())
     }
 
     /// The public gRPC service whose health says that this service is ready for callers.
@@ -164,6 +173,12 @@ impl Launch {
             .arg(self.material.service_key(own))
             .arg("--service-identity")
             .arg(self.peer_identity());
+        if own == Service::Auth {
+            let key = self.material.backend_service_key();
+            command
+                .arg("--service-identity")
+                .arg(self.caller(BACKEND, "access_feed", &key));
+        }
         if self.link == Link::MutualTls {
             command
                 .arg("--internal-tls-cert-file")
@@ -196,19 +211,20 @@ impl Launch {
         command
     }
 
-    /// Whom this service believes on its internal listener, and what that one may do there.
+    /// Its peer, as a service identity.
     fn peer_identity(&self) -> String {
         let peer = self.service.peer();
-        let mut identity = format!(
-            "{};scopes={};key-file={}",
-            peer.name(),
-            self.service.peer_scope(),
-            self.material.service_key(peer).display()
-        );
+        let key = self.material.service_key(peer);
+        self.caller(peer.name(), self.service.peer_scope(), &key)
+    }
+
+    /// Whom this service believes on its internal listener, and what that one may do there.
+    fn caller(&self, name: &str, scope: &str, key_file: &Path) -> String {
+        let mut caller = format!("{name};scopes={scope};key-file={}", key_file.display());
         if self.link == Link::MutualTls {
-            identity.push_str(";san=");
-            identity.push_str(&peer.identity());
+            caller.push_str(";san=");
+            caller.push_str(&identity(name));
         }
-        identity
+        caller
     }
 }

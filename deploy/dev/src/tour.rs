@@ -7,7 +7,7 @@ use identity_proto::auth::v1::TokenSet;
 use crate::{
     administrator::Administrator,
     ports::Ports,
-    service::{Endpoints, Service},
+    service::{BACKEND, Endpoints, Service},
     session::SessionFiles,
 };
 
@@ -35,6 +35,14 @@ pub fn places(data: &Path, ports: &Ports) -> String {
     }
     let key_set = format!("http://{}/.well-known/jwks.json", ports.auth.public);
     line(&mut text, &format!("key set       {key_set}"));
+    let backend = data.join(BACKEND);
+    line(
+        &mut text,
+        &format!(
+            "for a backend {} (its service key and certificate)",
+            backend.display()
+        ),
+    );
     text
 }
 

@@ -81,20 +81,22 @@ impl Guard {
         match rule {
             Rule::Public => Ok((Caller::Anonymous, body)),
             Rule::Authenticated => {
-                let token = self.token(parts).await?;
+                let token = self.token(credentials::bearer(&parts.headers)?).await?;
                 Ok((user(token, None, false), body))
             }
             Rule::Permission(permission) => {
-                let token = self.token(parts).await?;
-                let rights = self.rights_of_active(&token).await?;
+                let text = credentials::bearer(&parts.headers)?;
+                let token = self.token(text).await?;
+                let rights = self.rights_of_active(&token, text).await?;
                 if !rights.holds(permission) {
                     return Err(Failure::permission_required(permission));
                 }
                 Ok((user(token, Some(rights), false), body))
             }
             Rule::SelfOrPermission { permission, field } => {
-                let token = self.token(parts).await?;
-                let rights = self.rights_of_active(&token).await?;
+                let text = credentials::bearer(&parts.headers)?;
+                let token = self.token(text).await?;
+                let rights = self.rights_of_active(&token, text).await?;
                 let (is_self, body) = peek::names(body, field, &token.claims().sub).await;
                 if !is_self && !rights.holds(permission) {
                     // The same whether the named user exists or not.
@@ -117,13 +119,12 @@ impl Guard {
         }
     }
 
-    /// The verified token of the call.
-    async fn token(&self, parts: &Parts) -> Result<Arc<VerifiedToken>, Failure> {
-        let token = credentials::bearer(&parts.headers)?;
-        match self.state.check(token) {
+    /// The token with this text, verified and not ended.
+    async fn token(&self, text: &str) -> Result<Arc<VerifiedToken>, Failure> {
+        match self.state.check(text) {
             Ok(token) => Ok(token),
             Err(Refusal::Stale) => match &self.fallback {
-                Some(flights) => flights.validate(token).await,
+                Some(flights) => flights.validate(text).await,
                 None => Err(fallback::unavailable()),
             },
             Err(refusal) => Err(refused(refusal)),
@@ -131,8 +132,12 @@ impl Guard {
     }
 
     /// The user's rights now; a user that may not be active has lost the token's worth.
-    async fn rights_of_active(&self, token: &VerifiedToken) -> Result<Arc<Rights>, Failure> {
-        let rights = self.rights.rights(token).await?;
+    async fn rights_of_active(
+        &self,
+        token: &VerifiedToken,
+        text: &str,
+    ) -> Result<Arc<Rights>, Failure> {
+        let rights = self.rights.rights(token, text).await?;
         if rights.active {
             Ok(rights)
         } else {
@@ -173,7 +178,7 @@ fn user(token: Arc<VerifiedToken>, rights: Option<Arc<Rights>>, is_self: bool) -
 }
 
 /// The failure that a refused token answers.
-fn refused(refusal: Refusal) -> Failure {
+pub(crate) fn refused(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::Missing => {
             Failure::new(ErrorReason::TokenMissing, "this call needs an access token")

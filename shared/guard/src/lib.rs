@@ -5,32 +5,16 @@
 //! keeps the state fresh, and the layer that decides with it.
 //!
 //! ```no_run
-//! use std::{collections::HashSet, error::Error, sync::Arc, time::Duration};
+//! use std::{error::Error, sync::Arc, time::Duration};
 //!
 //! use identity_guard::{
-//!     AccessState, Failure, Rules, SharedClock, SystemClock, VerifierConfig,
-//!     channel::{ChannelConfig, IdentityChannel},
-//!     engine::VerifiedToken,
-//!     follow::{FollowConfig, Follower},
-//!     layer::{Guard, GuardConfig, GuardLayer, RemoteFallback},
-//!     rights::{Rights, RightsSource},
-//!     services::ServiceIdentities,
+//!     AccessState, ChannelConfig, FollowConfig, Follower, Guard, GuardConfig, GuardLayer, IdentityChannel,
+//!     RemoteRights, Rules, ServiceIdentities, SharedClock, SystemClock, VerifierConfig,
+//!     layer::RemoteFallback,
 //! };
 //! use tokio_util::sync::CancellationToken;
 //!
-//! /// What this backend knows of its users' rights.
-//! struct Members(HashSet<String>);
-//!
-//! #[tonic::async_trait]
-//! impl RightsSource for Members {
-//!     async fn rights(&self, token: &VerifiedToken) -> Result<Arc<Rights>, Failure> {
-//!         let active = self.0.contains(&token.claims().sub);
-//!         let permissions = HashSet::from(["reports.read".to_owned()]);
-//!         Ok(Arc::new(Rights { active, permissions }))
-//!     }
-//! }
-//!
-//! async fn guard(descriptor_set: &[u8], members: Members) -> Result<GuardLayer, Box<dyn Error>> {
+//! async fn guard(descriptor_set: &[u8]) -> Result<GuardLayer, Box<dyn Error>> {
 //!     let clock: SharedClock = Arc::new(SystemClock);
 //!     let max_staleness = Duration::from_secs(5);
 //!     let channel = IdentityChannel::new(
@@ -55,9 +39,9 @@
 //!     rules.require(&["example.reports.v1.ReportService"])?;
 //!     Ok(GuardLayer::new(Arc::new(Guard::new(GuardConfig {
 //!         rules: Arc::new(rules),
-//!         fallback: Some(Arc::new(RemoteFallback::new(channel, state.clone()))),
+//!         fallback: Some(Arc::new(RemoteFallback::new(channel.clone(), state.clone()))),
 //!         state,
-//!         rights: Arc::new(members),
+//!         rights: Arc::new(RemoteRights::new(channel)),
 //!         services: ServiceIdentities::default(),
 //!         exempt: vec!["/grpc.health.v1.Health/".to_owned()],
 //!     }))))
@@ -69,7 +53,7 @@
 //! ```
 //!
 //! `tonic::transport::Server::builder().layer(guard)` puts it in front of every service; a handler reads who calls
-//! with [`caller::caller`].
+//! with [`caller::caller`]. The crate in `examples/backend` is a whole server that does this.
 
 mod buffered;
 pub mod caller;
@@ -84,6 +68,7 @@ pub mod rights;
 pub mod rules;
 pub mod services;
 pub mod status;
+mod validate;
 
 pub use caller::{Caller, ServiceCaller, UserCaller, caller};
 pub use channel::{ChannelConfig, IdentityChannel};
@@ -92,7 +77,7 @@ pub use engine::{AccessState, VerifierConfig};
 pub use follow::{FollowConfig, Follower};
 pub use layer::{Guard, GuardConfig, GuardLayer, TokenFallback};
 pub use position::Position;
-pub use rights::{Rights, RightsSource};
+pub use rights::{RemoteRights, Rights, RightsSource};
 pub use rules::{Rule, Rules};
 pub use services::{PeerInfo, ServiceIdentities};
 pub use status::{ErrorReason, Failure};

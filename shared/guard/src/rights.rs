@@ -1,6 +1,10 @@
 //! What a user may do now: the port through which the guard asks.
 
+mod remote;
+
 use std::{collections::HashSet, sync::Arc};
+
+pub use remote::RemoteRights;
 
 use crate::{engine::VerifiedToken, status::Failure};
 
@@ -21,12 +25,18 @@ impl Rights {
     }
 }
 
-/// Where the guard reads rights: the own database in user-service, a call to it elsewhere.
+/// Where the guard reads rights: the own database in user-service, a call elsewhere, such as [`RemoteRights`].
+///
+/// It is asked once for each call whose rule names a permission, and for no other.
 #[tonic::async_trait]
 pub trait RightsSource: Send + Sync + 'static {
     /// The rights of the token's user now. An unknown user has `active: false`.
     ///
+    /// `text` is the token as the call brought it, for a source that must show it to somebody. It is a secret: a
+    /// verified token does not keep it, and neither must the source.
+    ///
     /// # Errors
-    /// UNAVAILABLE / `DEPENDENCY_UNAVAILABLE` when they cannot be read; never old rights instead.
-    async fn rights(&self, token: &VerifiedToken) -> Result<Arc<Rights>, Failure>;
+    /// UNAVAILABLE / `DEPENDENCY_UNAVAILABLE` when they cannot be read; never old rights instead. A refusal of the
+    /// token itself is passed on.
+    async fn rights(&self, token: &VerifiedToken, text: &str) -> Result<Arc<Rights>, Failure>;
 }

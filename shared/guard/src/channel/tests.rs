@@ -126,7 +126,7 @@ async fn a_call_ends_at_the_earliest_deadline() {
     let script = Script::of([Answer::Silence, Answer::Half, Answer::Silence]);
     let server = serve(script.clone(), None).await;
     let mut config = config(format!("http://{}", server.address));
-    config.call_timeout = Duration::from_millis(100);
+    config.call_timeout = Duration::from_millis(500);
     let channel = channel(config);
 
     for _ in 0..2 {
@@ -134,7 +134,7 @@ async fn a_call_ends_at_the_earliest_deadline() {
         assert_eq!(status.code(), Code::DeadlineExceeded);
         assert_eq!(reason_of(&status), Some(ErrorReason::DeadlinePassed));
     }
-    let soon = Instant::now() + Duration::from_millis(20);
+    let soon = Instant::now() + Duration::from_millis(250);
     let status = deadline::scope(Some(soon), validate(&channel))
         .await
         .expect_err("too late");
@@ -146,8 +146,8 @@ async fn a_call_ends_at_the_earliest_deadline() {
         .map(|headers| metadata::timeout(headers).expect("grpc-timeout"))
         .collect();
     assert_eq!(left.len(), 3);
-    assert!(left[0] <= Duration::from_millis(100) && left[1] <= Duration::from_millis(100));
-    assert!(left[2] <= Duration::from_millis(20));
+    assert!(left[0] <= Duration::from_millis(500) && left[1] <= Duration::from_millis(500));
+    assert!(left[2] <= Duration::from_millis(250));
 }
 
 #[tokio::test]

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use identity_proto::auth::v1::{ValidateTokenRequest, auth_service_client::AuthServiceClient};
-use tonic::Status;
+use identity_proto::auth::v1::auth_service_client::AuthServiceClient;
 
-use super::{super::refused, TokenFallback, unavailable};
+use super::{super::refused, TokenFallback};
 use crate::{
     channel::IdentityChannel,
-    engine::{AccessState, Refusal, VerifiedToken},
-    status::{ErrorReason, Failure, reason_of},
+    engine::{AccessState, VerifiedToken},
+    status::Failure,
+    validate::validate,
 };
 
 /// Asks auth-service with `ValidateToken`. Signature and claims are verified here, with the keys that are known;
@@ -34,141 +34,27 @@ impl RemoteFallback {
 impl TokenFallback for RemoteFallback {
     async fn validate(&self, token: &str) -> Result<Arc<VerifiedToken>, Failure> {
         let verified = self.state.verify_signature_only(token).map_err(refused)?;
-        let request = ValidateTokenRequest {
-            access_token: token.to_owned(),
-            min_revision: String::new(),
-        };
-        let answer = self
-            .client
-            .clone()
-            .validate_token(request)
-            .await
-            .map_err(|status| failure(&status))?
-            .into_inner();
-        let claims = verified.claims();
-        if answer.user_id != claims.sub || answer.session_id != claims.sid {
-            tracing::error!("auth-service answered about another token");
-            return Err(unavailable());
-        }
+        validate(&self.client, &verified, token).await?;
         Ok(verified)
-    }
-}
-
-/// A refusal of the token stays what it is; anything else means that nobody knows.
-fn failure(status: &Status) -> Failure {
-    match reason_of(status) {
-        Some(ErrorReason::TokenInvalid | ErrorReason::TokenMissing) => refused(Refusal::Invalid),
-        Some(ErrorReason::TokenExpired) => refused(Refusal::Expired),
-        Some(ErrorReason::TokenRevoked) => refused(Refusal::Revoked),
-        _ => {
-            tracing::debug!(code = ?status.code(), "auth-service could not be asked about a token");
-            unavailable()
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{
-            Mutex,
-            atomic::{AtomicUsize, Ordering},
-        },
-        time::Duration,
-    };
+    use std::{sync::atomic::Ordering, time::Duration};
 
-    use identity_proto::auth::v1::{
-        ContinueLoginRequest, ContinueLoginResponse, LoginRequest, LoginResponse, LogoutRequest,
-        LogoutResponse, RefreshTokenRequest, RefreshTokenResponse, ValidateTokenResponse,
-        auth_service_server::{AuthService, AuthServiceServer},
-    };
-    use tokio::net::TcpListener;
-    use tokio_stream::wrappers::TcpListenerStream;
-    use tonic::{Request, Response, transport::Server};
+    use tonic::Status;
 
     use super::*;
     use crate::{
-        channel::ChannelConfig,
-        clock::{ManualClock, SharedClock},
+        clock::ManualClock,
         engine::{
             KeyChange, Snapshot,
             testing::{Issuer, claims, config, now},
         },
+        status::ErrorReason,
+        validate::testing::{Told, channel, good},
     };
-
-    /// Answers about tokens as told.
-    #[derive(Default)]
-    struct Told {
-        answer: Mutex<Option<Result<ValidateTokenResponse, Status>>>,
-        asked: AtomicUsize,
-    }
-
-    #[tonic::async_trait]
-    impl AuthService for Told {
-        async fn login(&self, _: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-            Err(Status::unimplemented(""))
-        }
-
-        async fn continue_login(
-            &self,
-            _: Request<ContinueLoginRequest>,
-        ) -> Result<Response<ContinueLoginResponse>, Status> {
-            Err(Status::unimplemented(""))
-        }
-
-        async fn refresh_token(
-            &self,
-            _: Request<RefreshTokenRequest>,
-        ) -> Result<Response<RefreshTokenResponse>, Status> {
-            Err(Status::unimplemented(""))
-        }
-
-        async fn logout(
-            &self,
-            _: Request<LogoutRequest>,
-        ) -> Result<Response<LogoutResponse>, Status> {
-            Err(Status::unimplemented(""))
-        }
-
-        async fn validate_token(
-            &self,
-            request: Request<ValidateTokenRequest>,
-        ) -> Result<Response<ValidateTokenResponse>, Status> {
-            self.asked.fetch_add(1, Ordering::SeqCst);
-            assert!(!request.get_ref().access_token.is_empty());
-            let answer = self.answer.lock().expect("lock").take();
-            answer.expect("told").map(Response::new)
-        }
-    }
-
-    async fn channel(told: Arc<Told>, clock: SharedClock) -> IdentityChannel {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let address = listener.local_addr().expect("address");
-        tokio::spawn(
-            Server::builder()
-                .add_service(AuthServiceServer::from_arc(told))
-                .serve_with_incoming(TcpListenerStream::new(listener)),
-        );
-        let config = ChannelConfig {
-            url: format!("http://{address}"),
-            ca_file: None,
-            cert_file: None,
-            key_file: None,
-            expected_san: None,
-            service_key_file: None,
-            connect_timeout: Duration::from_secs(5),
-            call_timeout: Duration::from_secs(5),
-        };
-        IdentityChannel::new(config, clock).expect("channel")
-    }
-
-    fn good(user_id: &str, session_id: &str) -> ValidateTokenResponse {
-        ValidateTokenResponse {
-            user_id: user_id.to_owned(),
-            session_id: session_id.to_owned(),
-            ..ValidateTokenResponse::default()
-        }
-    }
 
     #[tokio::test]
     async fn the_server_says_yes_or_no_and_the_token_says_who() {
