@@ -1,6 +1,6 @@
 //! Both services as running processes of one data folder.
 
-use std::{path::Path, time::Duration};
+use std::{os::unix::process::CommandExt, path::Path, time::Duration};
 
 use tokio::time::sleep;
 
@@ -97,7 +97,10 @@ fn start(launch: &Launch) -> Result<Process, Problem> {
         .material
         .folder_of(launch.service)
         .join("service.log");
-    Process::spawn(launch.service.name(), launch.serve(), &log)
+    let mut command = launch.serve();
+    // A process group of its own: Ctrl-C reaches it only through us, once.
+    command.process_group(0);
+    Process::spawn(launch.service.name(), command, &log)
 }
 
 /// How both services start on the embedded store in one data folder.

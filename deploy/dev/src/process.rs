@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -25,7 +24,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program in a process group of its own, so that Ctrl-C reaches it only through us, once.
+    /// Starts a program with its output in a log.
     ///
     /// # Errors
     ///
@@ -39,7 +38,6 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
-            .process_group(0)
             .spawn()
             .map_err(|error| Problem::new(format!("cannot start {name}: {error}")))?;
         Ok(Self {

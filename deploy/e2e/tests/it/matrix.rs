@@ -97,10 +97,11 @@ async fn every_caller_gets_what_the_contract_says(store: Store) {
 fn expected(row: &Row, listener: Listener, caller: Caller) -> Expected {
     let admitted = row.admitted.expected();
     if let Rule::Service(_) = row.rule {
-        return match (listener, caller) {
-            (Listener::Public, _) => (Code::Unimplemented, "METHOD_NOT_FOUND"),
-            (Listener::Internal, Caller::ServiceKey) => admitted,
-            (Listener::Internal, _) => (Code::Unauthenticated, "SERVICE_IDENTITY_REQUIRED"),
+        return match (caller, listener) {
+            (Caller::ServiceKey, Listener::Internal) => admitted,
+            // Past the door there is nothing: internal services are not on the public listener.
+            (Caller::ServiceKey, Listener::Public) => (Code::Unimplemented, "METHOD_NOT_FOUND"),
+            _ => (Code::Unauthenticated, "SERVICE_IDENTITY_REQUIRED"),
         };
     }
     if row.rule == Rule::Public {
