@@ -97,9 +97,12 @@ impl Postgres {
     fn bounded(&self) -> PgConnectOptions {
         let bound = format!("{}ms", self.timeout.as_millis());
         self.options.clone().options([
-            ("statement_timeout", &bound),
+            ("statement_timeout", bound.as_str()),
             ("lock_timeout", &bound),
             ("idle_in_transaction_session_timeout", &bound),
+            // Compiling a statement takes a second where running it takes a millisecond; tables that are too new
+            // to have been analysed look dear enough for it.
+            ("jit", "off"),
         ])
     }
 
