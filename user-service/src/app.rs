@@ -124,7 +124,6 @@ impl App {
         rules.require(&INTERNAL_SERVICES)?;
         let addresses = listeners.addresses()?;
         let cancel = CancellationToken::new();
-        let access = Access::of(access, config, &clock, &cancel)?;
         let hasher = HashPool::new(
             config.password.hash_threads,
             config.password.hash_queue,
@@ -132,6 +131,7 @@ impl App {
             Arc::clone(&entropy),
         )?;
         let store = setup::open(config, true, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let access = Access::of(access, config, &clock, &cancel)?;
         let tail = Tail::spawn(
             store.database(),
             Arc::clone(&clock),

@@ -197,6 +197,7 @@ pub(super) async fn insert(
     password: Option<&(PasswordHash, bool)>,
     now: Timestamp,
 ) -> Result<User, Error> {
+    refuse_taken_username(transaction, &new.username).await?;
     let user_type_id = find_type(transaction, new.user_type_id.as_ref()).await?;
     let new = new.clone();
     let user = User {
@@ -231,6 +232,22 @@ pub(super) async fn insert(
     .await?;
     event::user(transaction, kinds::USER_CREATED, &user.id);
     Ok(user)
+}
+
+/// Refuses a username that is taken before the address is looked at, so that both engines name the same of two.
+/// What comes at the same time is refused by the key.
+async fn refuse_taken_username(
+    transaction: &WriteTransaction,
+    username: &Username,
+) -> Result<(), Error> {
+    let taken = user::Entity::find()
+        .filter(user::Column::UsernameKey.eq(username.key()))
+        .one(transaction)
+        .await?;
+    match taken {
+        Some(_) => Err(Refusal::UsernameTaken.into()),
+        None => Ok(()),
+    }
 }
 
 /// The user, whose row stays as it is until the transaction ends.

@@ -50,6 +50,10 @@ async fn a_created_user_is_in_every_read() {
 async fn names_and_addresses_are_unique_without_regard_to_case() {
     for world in World::all().await {
         world.create(&person("ada")).await.unwrap();
+        assert_eq!(
+            reason(world.create(&person("ada")).await),
+            ErrorReason::UsernameTaken
+        );
         let mut same_name = person("ADA");
         same_name.email = "other@example.org".into();
         assert_eq!(
