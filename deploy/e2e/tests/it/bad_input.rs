@@ -83,6 +83,10 @@ async fn no_text_in_any_field_makes_a_server_fail(store: Store) {
             continue;
         }
         for mutation in values::mutations(&method.input()) {
+            // What comes first on a stream is the start; anything else is refused for that alone.
+            if method.is_client_streaming() && !mutation.field.starts_with("start.") {
+                continue;
+            }
             let outcome = scene.call(&method, mutation.message.encode_to_vec()).await;
             calls += 1;
             if let Some(complaint) = judge(&method.input(), &mutation, outcome) {

@@ -121,19 +121,24 @@ impl Load {
     }
 }
 
-/// Whether the call never reached a handler: no connection, or a stream that the server did not take.
+/// Whether the call never reached a handler: no connection, a stream that the server did not take, or a request
+/// that was still waiting in the client when its connection closed.
 fn was_not_accepted(status: &Status) -> bool {
-    if status.code() != Code::Unavailable {
-        return false;
-    }
-    let mut text = status.message().to_owned();
+    let mut causes = status.message().to_owned();
     let mut source = std::error::Error::source(status);
     while let Some(error) = source {
-        text.push_str(&error.to_string());
+        causes.push_str(": ");
+        causes.push_str(&error.to_string());
         source = error.source();
     }
-    // Neither an answer that broke off nor a refusal by a handler.
-    !text.contains("reading a body") && person::reason_of(status).is_none()
+    match status.code() {
+        // Neither an answer that broke off nor a refusal by a handler.
+        Code::Unavailable => {
+            !causes.contains("reading a body") && person::reason_of(status).is_none()
+        }
+        Code::Cancelled => causes.ends_with("connection closed"),
+        _ => false,
+    }
 }
 
 /// Watches the health of a service until the server ends the stream.
