@@ -17,6 +17,7 @@ mod entity;
 mod error;
 mod event;
 mod grants;
+mod held;
 pub mod migration;
 mod permission;
 mod request;

@@ -2,14 +2,15 @@
 
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, JoinType,
-    QueryFilter, QueryOrder, QuerySelect, RelationTrait, Statement, TryInsertResult, Value,
+    ActiveValue::Set, ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
+    RelationTrait, TryInsertResult,
 };
 
 use super::{
     Done, Error, Store, administrators,
     entity::{permission, role, role_permission, user_permission, user_role},
     event::{self, kinds},
+    held,
     rights::Touched,
     role as roles, user,
 };
@@ -48,7 +49,7 @@ impl Store {
                     {
                         return Err(Refusal::RoleNotFound(missing.clone()).into());
                     }
-                    refuse_more_than_held(transaction, caller, &found).await?;
+                    held::refuse_more_than_held(transaction, caller, &found).await?;
                     let rows = role_ids.iter().map(|role_id| user_role::ActiveModel {
                         user_id: Set(user_id.as_str().to_owned()),
                         role_id: Set(role_id.as_str().to_owned()),
@@ -127,7 +128,7 @@ impl Store {
                 Box::pin(async move {
                     user::lock(transaction, user_id).await?;
                     let wanted = permissions_to_give(transaction, ids).await?;
-                    refuse_unless_held(transaction, caller, &wanted).await?;
+                    held::refuse_unless_held(transaction, caller, &wanted).await?;
                     let rows = ids.iter().map(|id| user_permission::ActiveModel {
                         user_id: Set(user_id.as_str().to_owned()),
                         permission_id: Set(id.as_str().to_owned()),
@@ -198,7 +199,7 @@ impl Store {
                 Box::pin(async move {
                     lock_changeable(transaction, role_id).await?;
                     let wanted = permissions_to_give(transaction, ids).await?;
-                    refuse_unless_held(transaction, caller, &wanted).await?;
+                    held::refuse_unless_held(transaction, caller, &wanted).await?;
                     let given = add_to_role(transaction, role_id, ids, now).await?;
                     if given > 0 {
                         event::role(transaction, kinds::ROLE_CHANGED, role_id);
@@ -337,92 +338,4 @@ async fn permissions_to_give(
         .into_iter()
         .map(|row| PermissionName::stored(row.name))
         .collect())
-}
-
-/// What an active caller holds, read inside the transaction that gives it on.
-struct Held {
-    administrator: bool,
-    permissions: Vec<String>,
-}
-
-#[derive(FromQueryResult)]
-struct HeldRow {
-    administrator: bool,
-    name: Option<String>,
-}
-
-async fn held(transaction: &WriteTransaction, caller: &UserId) -> Result<Held, Error> {
-    const SQL: &str = "SELECT true AS administrator, NULL AS name FROM user_roles ur
-            JOIN roles r ON r.id = ur.role_id JOIN users u ON u.id = ur.user_id
-            WHERE u.id = $1 AND u.status = 'active' AND r.built_in
-        UNION ALL
-        SELECT false, p.name FROM user_roles ur JOIN users u ON u.id = ur.user_id
-            JOIN role_permissions rp ON rp.role_id = ur.role_id JOIN permissions p ON p.id = rp.permission_id
-            WHERE u.id = $1 AND u.status = 'active'
-        UNION ALL
-        SELECT false, p.name FROM user_permissions up JOIN users u ON u.id = up.user_id
-            JOIN permissions p ON p.id = up.permission_id
-            WHERE u.id = $1 AND u.status = 'active'";
-    let statement = Statement::from_sql_and_values(
-        transaction.get_database_backend(),
-        SQL,
-        [Value::from(caller.as_str())],
-    );
-    let rows = HeldRow::find_by_statement(statement)
-        .all(transaction)
-        .await?;
-    Ok(Held {
-        administrator: rows.iter().any(|row| row.administrator),
-        permissions: rows.into_iter().filter_map(|row| row.name).collect(),
-    })
-}
-
-async fn refuse_unless_held(
-    transaction: &WriteTransaction,
-    caller: &UserId,
-    wanted: &[PermissionName],
-) -> Result<(), Error> {
-    let held = held(transaction, caller).await?;
-    let lacking = wanted
-        .iter()
-        .filter(|wanted| !held.permissions.iter().any(|name| name == wanted.as_str()))
-        .min();
-    match lacking {
-        Some(lacking) if !held.administrator => {
-            Err(Refusal::GrantExceedsCaller(Some(lacking.clone())).into())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses when the roles give more than the caller holds. The role admin also gives every permission to come, so
-/// only somebody who has it may give it.
-async fn refuse_more_than_held(
-    transaction: &WriteTransaction,
-    caller: &UserId,
-    roles: &[role::Model],
-) -> Result<(), Error> {
-    let everything = roles.iter().any(|role| role.built_in);
-    let mut query = permission::Entity::find();
-    if !everything {
-        let ids: Vec<_> = roles.iter().map(|role| role.id.as_str()).collect();
-        query = query
-            .join(
-                JoinType::InnerJoin,
-                role_permission::Relation::Permission.def().rev(),
-            )
-            .filter(role_permission::Column::RoleId.is_in(ids))
-            .distinct();
-    }
-    let wanted: Vec<_> = query
-        .all(transaction)
-        .await?
-        .into_iter()
-        .map(|row| PermissionName::stored(row.name))
-        .collect();
-    refuse_unless_held(transaction, caller, &wanted).await?;
-    if everything && !held(transaction, caller).await?.administrator {
-        return Err(Refusal::GrantExceedsCaller(None).into());
-    }
-    Ok(())
 }
