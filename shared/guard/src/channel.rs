@@ -121,7 +121,7 @@ impl From<ChannelError> for io::Error {
 /// - A unary call ends at the earlier of `call_timeout` and the deadline of the call that is being served
 ///   ([`deadline::current`]), and says so to the server. A stream has the latter alone.
 /// - A unary call that the server answered UNAVAILABLE, or that was never sent, is tried again up to twice, with
-///   backoff and jitter, within that deadline. A call of unknown outcome is not: see [`delivery`].
+///   backoff and jitter, within that deadline. A call of unknown outcome is not: see [`delivery()`].
 /// - After five connection failures in a row calls are refused at once, until a single one has got through again.
 #[derive(Clone)]
 pub struct IdentityChannel {
