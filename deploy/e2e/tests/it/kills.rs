@@ -25,12 +25,18 @@ on_both_stores!(nothing_acknowledged_is_lost_when_services_are_killed);
 /// Acknowledged writes between two kills, at least.
 const WRITES_BETWEEN: usize = 12;
 
+/// How old the knowledge of user-service may be when it decides by itself.
+const MAX_STALENESS: Duration = Duration::from_secs(1);
+
 /// How long the pair may take to acknowledge that many after a kill.
 const RECOVERY_LIMIT: Duration = Duration::from_mins(1);
 
 async fn nothing_acknowledged_is_lost_when_services_are_killed(store: Store) {
     let kills = requirements::rounds("E2E_KILLS", 4);
-    let mut world = World::running(store).await;
+    let mut world = World::prepared(store).await;
+    let staleness = MAX_STALENESS.as_millis();
+    world.user.launch.extra = vec![format!("--max-staleness-milliseconds={staleness}")];
+    world.start().await;
     let actors = Actors::start(&world).await;
     for kill in 0..kills {
         let (enough, journal) = (
@@ -83,8 +89,8 @@ async fn verify(world: &World, journal: &Arc<Journal>) {
         let roles = answer.unwrap().into_inner().roles;
         assert_eq!(!roles.is_empty(), assigned, "the roles of {user_id}");
     }
-    for tokens in journal.logged_out() {
-        assert_ended(world, &tokens).await;
+    for ended in journal.logged_out() {
+        assert_ended(world, &ended.tokens).await;
     }
     for tokens in journal.live_sessions() {
         let heir = refresh(&world.api, &tokens.refresh_token).await;

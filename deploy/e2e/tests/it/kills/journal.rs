@@ -9,7 +9,14 @@ use std::{
 };
 
 use identity_proto::auth::v1::TokenSet;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
+
+/// A session whose end was acknowledged.
+#[derive(Clone, Debug)]
+pub(super) struct LoggedOut {
+    pub(super) tokens: TokenSet,
+    pub(super) acknowledged_at: Instant,
+}
 
 /// The journal of all clients of one trial.
 #[derive(Debug, Default)]
@@ -24,7 +31,7 @@ struct Entries {
     created_users: Vec<String>,
     /// Whether a user has the role; absent while a change is under way or its outcome is unknown.
     roles: HashMap<String, bool>,
-    logged_out: Vec<TokenSet>,
+    logged_out: Vec<LoggedOut>,
     live_sessions: Vec<TokenSet>,
     violations: Vec<String>,
 }
@@ -56,12 +63,15 @@ impl Journal {
         self.count();
     }
 
-    pub(super) fn logged_out(&self) -> Vec<TokenSet> {
+    pub(super) fn logged_out(&self) -> Vec<LoggedOut> {
         self.entries().logged_out.clone()
     }
 
     pub(super) fn log_out(&self, tokens: TokenSet) {
-        self.entries().logged_out.push(tokens);
+        self.entries().logged_out.push(LoggedOut {
+            tokens,
+            acknowledged_at: Instant::now(),
+        });
         self.count();
     }
 
