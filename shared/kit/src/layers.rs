@@ -42,11 +42,12 @@ pub(crate) type Stack = request_id::Service<
 /// The body of what a [`Stack`] answers.
 pub(crate) type StackBody = trace::Body<mend::Body<catch::Body<deadline::Body<tonic::body::Body>>>>;
 
-/// What the stacks of all listeners share.
+/// What the stacks of all listeners share. Each has its own places for calls: strangers on the public listener must
+/// not be able to take those of the other service.
 pub(crate) struct Calls {
     ids: Arc<RequestIds>,
     methods: Arc<Methods>,
-    slots: Arc<Semaphore>,
+    room: usize,
     times: Arc<deadline::Times>,
     places: Arc<dispatch::Places>,
 }
@@ -64,7 +65,7 @@ impl Calls {
         Ok(Self {
             ids: Arc::new(RequestIds::new()),
             methods: Arc::new(Methods::new(registry)?),
-            slots: Arc::new(Semaphore::new(limits.max_calls)),
+            room: limits.max_calls,
             times: Arc::new(deadline::Times {
                 longest: limits.max_call_time,
                 endless: endless.collect(),
@@ -78,12 +79,13 @@ impl Calls {
 
     /// The layers in front of a listener's doors.
     pub(crate) fn stack(&self, doors: Doors) -> Stack {
+        let slots = Arc::new(Semaphore::new(self.room));
         ServiceBuilder::new()
             .layer_fn(|inner| request_id::Service::new(inner, Arc::clone(&self.ids)))
             .layer_fn(|inner| trace::Service::new(inner, Arc::clone(&self.methods)))
             .layer_fn(mend::Service::new)
             .layer_fn(catch::Service::new)
-            .layer_fn(|inner| shed::Service::new(inner, Arc::clone(&self.slots)))
+            .layer_fn(|inner| shed::Service::new(inner, Arc::clone(&slots)))
             .layer_fn(|inner| deadline::Service::new(inner, Arc::clone(&self.times)))
             .layer_fn(|inner| dispatch::Service::new(inner, Arc::clone(&self.places)))
             .service(doors)

@@ -36,6 +36,9 @@ const TOO_LARGE: [&str; 3] = [
     "exceeded while decompressing message",
 ];
 
+/// What it says when the caller went away, or broke the protocol, before its message was here.
+const CALLER_GONE: [&str; 1] = ["error reading a body from connection"];
+
 /// Mends the status that headers or trailers carry.
 fn mend(headers: &mut HeaderMap, id: Option<&RequestId>) {
     if matches!(wire::code(headers), None | Some(Code::Ok)) {
@@ -51,7 +54,7 @@ fn mend(headers: &mut HeaderMap, id: Option<&RequestId>) {
         Some(_) => return,
         None => match translate(&status) {
             Some(failure) => failure,
-            None => return,
+            None => return wire::write_cancelled(headers),
         },
     };
     let failure = match id {
@@ -83,6 +86,7 @@ fn translate(status: &Status) -> Option<Failure> {
         Code::DeadlineExceeded => passed(),
         Code::Cancelled if says(&["Timeout expired"]) => passed(),
         Code::Cancelled => return None,
+        _ if says(&CALLER_GONE) => return None,
         Code::Unavailable => Failure::unavailable("a dependency", Duration::from_secs(1)),
         code => {
             tracing::error!(?code, "a status without a reason of the contract");
@@ -247,6 +251,20 @@ mod tests {
             assert_eq!(mended.message(), Failure::internal().message());
             let info = mended.get_details_request_info().expect("names the call");
             assert_eq!(info.request_id, "q1");
+        }
+    }
+
+    #[test]
+    fn a_caller_who_left_is_no_defect() {
+        for left in [
+            Status::unknown("h2 protocol error: error reading a body from connection"),
+            Status::internal("h2 protocol error: error reading a body from connection"),
+            Status::cancelled("operation was canceled"),
+        ] {
+            let mended = mended(&left);
+            assert_eq!(mended.code(), Code::Cancelled);
+            assert_eq!(mended.message(), "");
+            assert_eq!(reason_of(&mended), None);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use identity_guard::status::Failure;
-use tonic::Status;
+use tonic::{Code, Status};
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -39,9 +39,16 @@ pub(super) fn write(headers: &mut HeaderMap, failure: Failure) {
     }
 }
 
+/// Puts in the place of whatever status the headers or trailers carry that nobody waits for the call.
+pub(super) fn write_cancelled(headers: &mut HeaderMap) {
+    headers.remove(MESSAGE);
+    headers.remove(DETAILS);
+    headers.insert(STATUS, HeaderValue::from(Code::Cancelled as i32));
+}
+
 /// The status in headers or trailers; `None` where they carry none.
-pub(super) fn code(headers: &HeaderMap) -> Option<tonic::Code> {
+pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
     headers
         .get(STATUS)
-        .map(|code| tonic::Code::from_bytes(code.as_bytes()))
+        .map(|code| Code::from_bytes(code.as_bytes()))
 }

@@ -13,7 +13,7 @@ pub struct Limits {
     pub max_connections: usize,
     /// Most calls under way on one connection.
     pub max_concurrent_streams: u32,
-    /// Most calls under way in the whole server; further ones are refused with OVERLOADED.
+    /// Most calls under way on one listener; further ones are refused with OVERLOADED.
     pub max_calls: usize,
     /// Most bytes of request headers.
     pub max_header_bytes: u32,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use identity_proto::auth::v1::ListSessionsResponse;
+use identity_proto::auth::v1::{
+    ListSessionsResponse, session_service_client::SessionServiceClient,
+};
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 use tonic::{Code, client::Grpc};
 use tonic_prost::ProstCodec;
@@ -64,6 +66,31 @@ async fn calls_beyond_the_limit_are_told_when_to_come_back() {
     })
     .await
     .expect("a caller who leaves makes room");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_public_listener_takes_no_place_of_the_internal_one() {
+    let server = TestServer::within(Limits {
+        max_calls: 1,
+        ..Limits::default()
+    });
+    let mut first = server.client();
+    let hanging = tokio::spawn(async move {
+        loop {
+            drop(first.list_sessions(list("hang")).await);
+        }
+    });
+    timeout(PATIENCE, async {
+        while server.client().list_sessions(list("ada")).await.is_ok() {}
+    })
+    .await
+    .expect("the public listener is full");
+    SessionServiceClient::new(channel(server.addresses.internal))
+        .list_sessions(list("ada"))
+        .await
+        .expect("the internal listener has room");
+    hanging.abort();
     server.stop().await;
 }
 
