@@ -162,7 +162,7 @@ try_cargo_dev() {
     grep -q 'shown once' "$data/first"
     "$target/debug/identity-dev" --once --free-ports --data "$data" >"$data/second"
     grep -q 'administrator exists already' "$data/second"
-    [ -z "$(find "$data" -type f ! -perm 600 ! -name first ! -name second ! -name '*.sqlite*')" ]
+    [ -z "$(find "$data" -type f ! -perm 600 ! -name first ! -name second)" ]
     rm -rf "$data"
 }
 

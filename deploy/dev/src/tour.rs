@@ -133,12 +133,6 @@ pub fn calls(tokens: &TokenSet, files: &SessionFiles, ports: &Ports) -> String {
                 &format!("{user} identity.user.v1.RoleService/ListRoles"),
             ),
         ),
-        (
-            "a refusal with its reason: nobody is logged in",
-            format!(
-                "grpcurl -plaintext -d '{{\"user_id\": \"{me}\"}}' {user} identity.user.v1.UserService/GetUser"
-            ),
-        ),
     ] {
         if !comment.is_empty() {
             line(&mut text, &format!("# {comment}"));
