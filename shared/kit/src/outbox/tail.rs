@@ -79,9 +79,11 @@ impl Tail {
         handler: Arc<dyn TailHandler>,
     ) -> Self {
         let (publish, applied) = watch::channel(Position::default());
+        let (beaten, heartbeats) = watch::channel(None);
         let follower = Follower {
             connection: database.dedicated(),
             commits: database.commits(),
+            heartbeats,
             freshness: Freshness::new(database.backend()),
             clock: Arc::clone(&clock),
             handler,
@@ -92,7 +94,7 @@ impl Tail {
             tokio::select! {
                 () = cancel.cancelled() => {}
                 () = follower.run() => {}
-                () = keep_beating(database, clock) => {}
+                () = keep_beating(database, clock, beaten) => {}
             }
         });
         Self { applied, task }
@@ -133,6 +135,8 @@ impl Tail {
 struct Follower {
     connection: DatabaseConnection,
     commits: watch::Receiver<()>,
+    /// When the last heartbeat that this process committed was begun.
+    heartbeats: watch::Receiver<Option<Duration>>,
     freshness: Freshness,
     clock: SharedClock,
     handler: Arc<dyn TailHandler>,
@@ -167,6 +171,9 @@ impl Follower {
                 changed = self.commits.changed(), if !failing => {
                     if changed.is_err() { return }
                 }
+                changed = self.heartbeats.changed(), if !failing => {
+                    if changed.is_err() { return }
+                }
             }
         }
     }
@@ -175,6 +182,8 @@ impl Follower {
     async fn round(&mut self, cursor: &mut Option<Cursor>) -> Result<(), StoreError> {
         loop {
             let at = self.clock.elapsed();
+            // Acknowledged before the read begins: what was committed when it was begun is in the read.
+            let own_heartbeat = *self.heartbeats.borrow_and_update();
             let Some(from) = cursor else {
                 // The cursor is taken before the state is built: what is committed meanwhile comes again.
                 let (_, start) = head(&self.connection).await?;
@@ -195,7 +204,7 @@ impl Follower {
                         *from = last.cursor();
                         self.applied.send_replace(last.position.clone());
                     }
-                    let fresh = self.freshness.observe(&head, at);
+                    let fresh = self.freshness.observe(&head, at, own_heartbeat);
                     if from.position.revision >= head.revision {
                         if let Some(at) = fresh {
                             self.handler.fresh(&from.position, at);
@@ -232,8 +241,13 @@ impl Freshness {
         self.proven = None;
     }
 
-    /// Takes a read that began at `at`; when the feed was last proven alive.
-    fn observe(&mut self, head: &Head, at: Duration) -> Option<Duration> {
+    /// Takes a read that began at `at`, after a heartbeat of this process; when the feed was last proven alive.
+    fn observe(
+        &mut self,
+        head: &Head,
+        at: Duration,
+        own_heartbeat: Option<Duration>,
+    ) -> Option<Duration> {
         if self.by_read {
             return Some(at);
         }
@@ -245,12 +259,17 @@ impl Freshness {
             self.proven = Some(before);
         }
         self.seen = Some((now.0, now.1, at));
+        self.proven = self.proven.max(own_heartbeat);
         self.proven
     }
 }
 
 /// Sees to a heartbeat a second, apart from reading: under synchronous replication its commit may hang.
-async fn keep_beating(database: Database, clock: SharedClock) {
+async fn keep_beating(
+    database: Database,
+    clock: SharedClock,
+    beaten: watch::Sender<Option<Duration>>,
+) {
     if database.backend() == DbBackend::Sqlite {
         return std::future::pending().await;
     }
@@ -258,19 +277,20 @@ async fn keep_beating(database: Database, clock: SharedClock) {
     loop {
         let at = clock.elapsed();
         // The first one comes at once, so that a process that starts is not stale for a second.
-        let beaten = match last {
-            None => beat_now(&database, &*clock).await.map(drop),
-            Some(last) if at.saturating_sub(last) >= HEARTBEAT => {
-                beat(&database, &*clock).await.map(drop)
-            }
-            Some(_) => Ok(()),
-        };
-        match beaten {
-            Ok(()) => {
-                if last.is_none_or(|last| at.saturating_sub(last) >= HEARTBEAT) {
-                    last = Some(at);
-                }
+        let outcome = match last {
+            None => beat_now(&database, &*clock).await,
+            Some(last) if at.saturating_sub(last) >= HEARTBEAT => beat(&database, &*clock).await,
+            Some(_) => {
                 tokio::time::sleep(POLL).await;
+                continue;
+            }
+        };
+        match outcome {
+            Ok(committed) => {
+                last = Some(at);
+                if committed {
+                    beaten.send_replace(Some(at));
+                }
             }
             Err(error) => {
                 tracing::debug!(error = ?error, "no heartbeat");

@@ -135,6 +135,17 @@ impl HashPool {
         Ok(pool)
     }
 
+    /// Says whether work that came now would be let in, so that a caller is refused before anything is done for it.
+    ///
+    /// # Errors
+    ///
+    /// [`HashError::Overloaded`] when it could not be done by the deadline.
+    pub fn has_room(&self, deadline: Option<Instant>) -> Result<(), HashError> {
+        self.shared
+            .admitting(deadline)
+            .map(drop)
+    }
+
     /// Hashes a new password under a new salt: a PHC string to store.
     ///
     /// # Errors
@@ -215,7 +226,11 @@ impl Drop for HashPool {
 }
 
 impl Shared {
-    fn submit(&self, task: Box<dyn Task>, deadline: Option<Instant>) -> Result<(), HashError> {
+    /// The queue, when it takes work of this deadline now.
+    fn admitting(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<MutexGuard<'_, Queue<Box<dyn Task>>>, HashError> {
         let now = Instant::now();
         let mut queue = self.lock();
         if queue.admit(now, deadline).is_err() {
@@ -225,6 +240,11 @@ impl Shared {
                 .admit(now, deadline)
                 .map_err(|retry_after| HashError::Overloaded { retry_after })?;
         }
+        Ok(queue)
+    }
+
+    fn submit(&self, task: Box<dyn Task>, deadline: Option<Instant>) -> Result<(), HashError> {
+        let mut queue = self.admitting(deadline)?;
         queue.push(task, deadline);
         drop(queue);
         self.wake.notify_one();
