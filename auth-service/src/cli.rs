@@ -58,8 +58,7 @@ async fn serve(
     .await?;
     let ended = app.ended().await;
     telemetry.shutdown().await;
-    Ok(ended?)
-}
+    ended}
 
 async fn healthcheck(config: &Config, args: &HealthcheckArgs) -> Result<(), Box<dyn Error>> {
     let server = &config.server;

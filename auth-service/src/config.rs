@@ -326,7 +326,7 @@ mod tests {
     fn a_verb_takes_the_settings_after_it() {
         let config = parse(&["serve", "--access-token-seconds", "60"]).unwrap();
         assert!(matches!(config.verb, Some(Verb::Serve)));
-        assert_eq!(config.policy().access_token_life, Duration::from_secs(60));
+        assert_eq!(config.policy().access_token_life, Duration::from_mins(1));
     }
 
     #[test]

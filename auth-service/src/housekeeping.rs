@@ -14,7 +14,7 @@ use crate::{feed::FeedMemory, store::housekeeping::sweep};
 /// Between two sweeps: half of the shortest life that anything has.
 const EVERY: Duration = Duration::from_secs(5);
 /// How long the feed keeps its events: a watcher that was away for longer takes a snapshot.
-const KEEP_EVENTS: Duration = Duration::from_secs(24 * 60 * 60);
+const KEEP_EVENTS: Duration = Duration::from_hours(24);
 
 /// Removes what is over, again and again.
 pub struct Housekeeping {

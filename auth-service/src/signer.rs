@@ -236,11 +236,11 @@ mod tests {
             assert!(token.len() <= 1024, "{} bytes", token.len());
             let keys = KeySet::new([VerifyingKey::from_jwk_json(&key.public_jwk).unwrap()]);
             let verifier = Verifier::new(VerifierConfig::new("https://id.example", "identity"));
-            let verified = verifier
+            let accepted = verifier
                 .verify(&token, &keys, Timestamp::from_seconds(500))
                 .unwrap();
-            assert_eq!(verified.claims(), &claims());
-            assert_eq!(verified.kid(), key.id);
+            assert_eq!(accepted.claims(), &claims());
+            assert_eq!(accepted.kid(), key.id);
         }
     }
 

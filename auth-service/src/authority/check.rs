@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{AuthError, Authority};
 use crate::{
     domain::{
-        account::AccountStatus,
+        account::{AccessSnapshot, AccountStatus},
         id::{SessionId, UserId},
     },
     store::subjects,
@@ -50,6 +50,22 @@ impl Authority {
         } else {
             Err(Refusal::Revoked.into())
         }
+    }
+
+    /// Status and rights as they are now; `None` when the user is gone. Whoever asks for a user that may not use the
+    /// system, or is gone, ends every session of that user: none comes back to life when the account does.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Unusable`], or no answer of user-service or the database.
+    pub async fn usable_access(&self, user_id: &UserId) -> Result<Option<AccessSnapshot>, AuthError> {
+        let access = self.directory.find_access(user_id, None).await?;
+        let usable = access.as_ref().map(AccessSnapshot::require_usable);
+        if usable != Some(Ok(())) {
+            self.end_all_sessions(user_id, None).await?;
+        }
+        usable.transpose()?;
+        Ok(access)
     }
 
     /// Waits until the own feed has come to a position.

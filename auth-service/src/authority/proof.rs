@@ -45,6 +45,9 @@ impl Authority {
             return Err(AuthError::TooManyAttempts { retry_after });
         }
 
+        // What cannot be verified in time is refused before it is counted and before user-service is asked.
+        self.hashes.has_room(deadline::current())?;
+
         let credential = self.directory.find_credential(Whose::Login(identifier)).await?;
         let account = match &credential {
             Some(credential) => self.throttle_keys.account(&credential.access.user_id),
@@ -63,7 +66,7 @@ impl Authority {
             }
             Ok(None) => Err(AuthError::InvalidCredentials),
             Err(error) => {
-                self.refund(&keys).await?;
+                self.refund(&keys, locked).await?;
                 Err(error.into())
             }
         }
@@ -131,10 +134,11 @@ impl Authority {
         Ok(())
     }
 
-    async fn refund(&self, keys: &LoginKeys) -> Result<(), AuthError> {
+    /// Gives back what was charged: a locked account was not.
+    async fn refund(&self, keys: &LoginKeys, locked: bool) -> Result<(), AuthError> {
         let (limits, now) = (self.policy.throttle, self.now());
         throttles::change(&self.database, keys, &limits, now, move |counters| {
-            counters.refund(&limits);
+            counters.refund(&limits, locked);
         })
         .await?;
         Ok(())

@@ -85,7 +85,7 @@ impl fmt::Debug for PasswordHash {
 }
 
 /// Everything that a login needs to know of a user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     /// Absent when no password is set.
     pub password_hash: Option<PasswordHash>,
@@ -97,6 +97,17 @@ pub struct Credential {
     pub access: AccessSnapshot,
     /// What a new password may not be, in lower case.
     pub forbidden_passwords: Vec<String>,
+}
+
+impl fmt::Debug for Credential {
+    // The forbidden passwords are made of the user's names and address.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Credential")
+            .field("user_id", &self.access.user_id)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a password hash is set: it decides what else ends.

@@ -31,17 +31,17 @@ pub struct SessionPolicy {
 
 impl Default for SessionPolicy {
     fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        const DAY: Duration = Duration::from_hours(24);
         Self {
-            access_token_life: Duration::from_secs(10 * 60),
+            access_token_life: Duration::from_mins(10),
             idle_life: DAY * 30,
             absolute_life: DAY * 90,
             leeway: Duration::from_secs(30),
             retry_window: Duration::from_secs(10),
             retry_limit: 3,
-            challenge_life: Duration::from_secs(10 * 60),
+            challenge_life: Duration::from_mins(10),
             challenge_attempts: 10,
-            challenge_claim: Duration::from_secs(60),
+            challenge_claim: Duration::from_mins(1),
             throttle: ThrottleLimits::default(),
         }
     }

@@ -7,7 +7,7 @@ use identity_guard::clock::Timestamp;
 
 use super::{id::UserId, identifier::LoginIdentifier};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// How many attempts within a window, and how long the block may grow that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,11 +256,14 @@ impl LoginCounters {
         self.network.refund(&limits.network);
     }
 
-    /// The login was not decided: every attempt is given back.
-    pub fn refund(&mut self, limits: &ThrottleLimits) {
+    /// The login was not decided: what was charged is given back. A locked account was not charged, and its lock is
+    /// not this attempt's to end.
+    pub fn refund(&mut self, limits: &ThrottleLimits, account_was_locked: bool) {
         self.pair.refund(&limits.pair);
         self.network.refund(&limits.network);
-        self.account.refund(&limits.account);
+        if !account_was_locked {
+            self.account.refund(&limits.account);
+        }
     }
 }
 
@@ -275,11 +278,11 @@ mod tests {
     };
     use crate::domain::identifier::LoginIdentifier;
 
-    const WINDOW: Duration = Duration::from_secs(900);
+    const WINDOW: Duration = Duration::from_mins(15);
     const LIMIT: Limit = Limit {
         attempts: 3,
         window: WINDOW,
-        longest_block: Duration::from_secs(3600),
+        longest_block: Duration::from_hours(1),
     };
 
     fn exhaust(counter: &mut Counter, now: Timestamp) {
@@ -337,6 +340,25 @@ mod tests {
         let identifier = |text| LoginIdentifier::parse(text).unwrap();
         assert_eq!(keys.pair(&identifier("Ada"), "n"), keys.pair(&identifier("ada"), "n"));
         assert_ne!(keys.pair(&identifier("ada1"), "27"), keys.pair(&identifier("ada"), "127"));
+    }
+
+    #[test]
+    fn a_refund_never_ends_a_lock_that_it_did_not_begin() {
+        let now = Timestamp::from_micros(0);
+        let limits = ThrottleLimits::default();
+        let mut counters = LoginCounters {
+            pair: Counter::new(now),
+            network: Counter::new(now),
+            account: Counter::new(now),
+        };
+        for _ in 0..limits.account.attempts {
+            counters.account.charge(&limits.account, now);
+        }
+        let locked = counters.charge(&limits, now) == LoginAdmission::AccountLocked;
+        assert!(locked);
+        counters.refund(&limits, locked);
+        assert!(counters.account.blocked_for(now).is_some());
+        assert_eq!((counters.pair.attempts, counters.network.attempts), (0, 0));
     }
 
     #[test]

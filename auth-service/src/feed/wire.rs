@@ -23,7 +23,7 @@ const PART: usize = 2_000;
 const BATCH: usize = 500;
 /// The shortest and the longest lease.
 const LEASES: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_secs(300);
+    Duration::from_millis(100)..=Duration::from_mins(5);
 /// The longest name of a watcher, in characters.
 const MAX_NAME_LENGTH: usize = 64;
 

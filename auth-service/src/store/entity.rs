@@ -1,4 +1,4 @@
-//! The tables as SeaORM entities; nothing outside of the store sees them.
+//! The tables as `SeaORM` entities; nothing outside of the store sees them.
 #![expect(
     unreachable_pub,
     reason = "the derived items around a model are public, so the model is"

@@ -1,4 +1,4 @@
-//! ContinueLogin: meets the challenge of a login.
+//! `ContinueLogin`: meets the challenge of a login.
 
 use std::mem;
 

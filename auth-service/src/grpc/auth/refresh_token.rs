@@ -1,4 +1,4 @@
-//! RefreshToken: trades a refresh token for new tokens, once.
+//! `RefreshToken`: trades a refresh token for new tokens, once.
 
 use identity_guard::status::Failure;
 use identity_kit::{secret::Sealer, violations::Violations};
@@ -84,7 +84,10 @@ async fn rotate(
     presented: &Presented,
     stored: &StoredRefreshToken,
 ) -> Result<Option<IssuedTokens>, AuthError> {
-    let access = usable_access(authority, stored).await?;
+    let access = authority
+        .usable_access(&stored.session.user_id)
+        .await?
+        .ok_or(AuthError::RefreshTokenInvalid)?;
     let successor = OpaqueToken::generate(TokenKind::Refresh, &*authority.entropy);
     let sealed = seal(authority, presented, &successor);
     let rotation = rotation(authority, presented, stored, &access, &successor, sealed);
@@ -108,7 +111,10 @@ async fn regain(
     presented: &Presented,
     stored: &StoredRefreshToken,
 ) -> Result<Option<IssuedTokens>, AuthError> {
-    let access = usable_access(authority, stored).await?;
+    let access = authority
+        .usable_access(&stored.session.user_id)
+        .await?
+        .ok_or(AuthError::RefreshTokenInvalid)?;
     let rotation = rotation(authority, presented, stored, &access, &presented.token, Vec::new());
     let regained = refresh::regain(&authority.database, &rotation, &authority.policy).await?;
     let Some(regained) = regained else {
@@ -145,20 +151,6 @@ async fn end_family(authority: &Authority, stored: &StoredRefreshToken) -> AuthE
         Ok(_) => AuthError::RefreshTokenInvalid,
         Err(error) => error,
     }
-}
-
-/// Status and rights as they are now.
-async fn usable_access(
-    authority: &Authority,
-    stored: &StoredRefreshToken,
-) -> Result<AccessSnapshot, AuthError> {
-    let access = authority
-        .directory
-        .find_access(&stored.session.user_id, None)
-        .await?
-        .ok_or(AuthError::RefreshTokenInvalid)?;
-    access.require_usable()?;
-    Ok(access)
 }
 
 /// The successor under a key that only the presented token gives.

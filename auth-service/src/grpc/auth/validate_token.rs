@@ -1,4 +1,4 @@
-//! ValidateToken: says whether an access token is good, and what its user may do now.
+//! `ValidateToken`: says whether an access token is good, and what its user may do now.
 
 use std::{mem, sync::Arc};
 
@@ -59,12 +59,11 @@ async fn act(authority: &Authority, question: Question) -> Result<Answer, AuthEr
     let revision = authority.revision(None);
     let token = authority.check_token(&question.token).await?;
     let user_id = UserId::trusted(token.claims().sub.as_str());
-    let access = authority
-        .directory
-        .find_access(&user_id, None)
-        .await?
-        .filter(|access| access.require_usable().is_ok())
-        .ok_or(Refusal::Revoked)?;
+    let access = match authority.usable_access(&user_id).await {
+        Err(AuthError::Unusable(_)) | Ok(None) => return Err(Refusal::Revoked.into()),
+        Ok(Some(access)) => access,
+        Err(error) => return Err(error),
+    };
     // The session may have ended while user-service was asked.
     authority.check_token(&question.token).await?;
     Ok(Answer {

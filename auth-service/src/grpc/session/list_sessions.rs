@@ -1,4 +1,4 @@
-//! ListSessions: the live sessions of a user, newest first.
+//! `ListSessions`: the live sessions of a user, newest first.
 
 use identity_guard::{clock::Timestamp, status::Failure};
 use identity_kit::{page::PageSize, violations::Violations};

@@ -1,4 +1,4 @@
-//! RevokeAllSessions: ends all sessions of a user with their tokens.
+//! `RevokeAllSessions`: ends all sessions of a user with their tokens.
 
 use identity_guard::status::Failure;
 use identity_kit::violations::Violations;

@@ -1,4 +1,4 @@
-//! RevokeSession: ends one session of a user with its tokens.
+//! `RevokeSession`: ends one session of a user with its tokens.
 
 use identity_guard::status::Failure;
 use identity_kit::violations::Violations;

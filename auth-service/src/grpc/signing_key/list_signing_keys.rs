@@ -1,4 +1,4 @@
-//! ListSigningKeys: the keys, newest first.
+//! `ListSigningKeys`: the keys, newest first.
 
 use identity_guard::status::Failure;
 use identity_kit::violations::Violations;
