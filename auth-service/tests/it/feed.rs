@@ -151,13 +151,13 @@ async fn a_ping_is_answered_with_what_was_sent_and_its_age() {
             message: Some(Say::Ping(Ping { nonce: 42 })),
         };
         watcher.say.send(ping).await.unwrap();
-        let Heard::Pong(pong) = watcher.hear().await else {
+        let Heard::Pong(answer) = watcher.hear().await else {
             panic!("no pong");
         };
-        assert_eq!(pong.nonce, 42);
-        assert_eq!(pong.sources.len(), 1);
-        assert_eq!(pong.sources[0].position.as_ref(), Some(&cursor));
-        assert!(pong.sources[0].age.is_some());
+        assert_eq!(answer.nonce, 42);
+        assert_eq!(answer.sources.len(), 1);
+        assert_eq!(answer.sources[0].position.as_ref(), Some(&cursor));
+        assert!(answer.sources[0].age.is_some());
         drop(watcher);
         service.stop().await;
     }

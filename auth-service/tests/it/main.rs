@@ -1,4 +1,9 @@
 //! The whole service in this process, on each engine, before a user directory in memory.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what a test expects and does not get is its failure"
+)]
 
 mod control;
 mod directory;

@@ -143,7 +143,7 @@ async fn a_wrong_secret_and_another_client_end_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_of_a_suspended_user_is_refused_and_ends_nothing() {
+async fn a_refresh_of_a_suspended_user_is_refused_and_ends_the_session_for_good() {
     for world in worlds().await {
         let service = world.start().await;
         let tokens = service.login("ada").await;
@@ -153,7 +153,9 @@ async fn a_refresh_of_a_suspended_user_is_refused_and_ends_nothing() {
         let validated = service.validate(&tokens.access_token).await;
         refused(validated, Code::Unauthenticated, ErrorReason::TokenRevoked);
         world.directory.change(ADA, |ada| ada.status = AccountStatus::Active);
-        service.refresh(&tokens.refresh_token).await.unwrap();
+        let answer = service.refresh(&tokens.refresh_token).await;
+        refused(answer, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        service.login("ada").await;
         service.stop().await;
     }
 }

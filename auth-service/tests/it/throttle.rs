@@ -22,10 +22,11 @@ async fn the_count_survives_a_restart_and_ends_with_its_window() {
         let answer = service.try_login("ada", PASSWORD).await;
         let status = refused(answer, Code::ResourceExhausted, ErrorReason::TooManyAttempts);
         let retry = status.get_details_retry_info().unwrap().retry_delay;
-        assert_eq!(retry, Some(Duration::from_secs(900)));
+        let window = Duration::from_mins(15);
+        assert!(retry.is_some_and(|retry| retry <= window && retry > window / 2), "{retry:?}");
         // Another identifier from the same place is another count.
         service.login("bob").await;
-        world.clock.advance(Duration::from_secs(900));
+        world.clock.advance(Duration::from_mins(15));
         service.login("ada").await;
         service.stop().await;
     }
