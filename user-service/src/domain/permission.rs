@@ -4,22 +4,22 @@ use identity_guard::clock::Timestamp;
 
 use super::{etag::Etag, id::PermissionId, name::PermissionName, text::Description};
 
-/// What can be done.:Permissions: what can be done.:Whether a rule of the contract names it, so that it cannot be renamed or deleted.
+/// What can be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
     /// Never used again.
     pub id: PermissionId,
-    /// Unique.
+    /// Unique, and never another one: tokens and rules say it.
     pub name: PermissionName,
     /// What it is for.
     pub description: Description,
-    /// Whether a rule of the contract names it, so that it cannot be renamed or deleted.
+    /// Whether a rule of the contract names it, so that it cannot be deleted.
     pub built_in: bool,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When its name or description last changed.
+    /// When its description last changed.
     pub updated_at: Timestamp,
-    /// Grows with every change of name or description.
+    /// Grows with every change of the description.
     pub version: i64,
 }
 
@@ -40,21 +40,4 @@ pub struct NewPermission {
     pub name: PermissionName,
     /// What it is for.
     pub description: Description,
-}
-
-/// The parts to change; `None` leaves a part as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PermissionChange {
-    /// A new name.
-    pub name: Option<PermissionName>,
-    /// A new description.
-    pub description: Option<Description>,
-}
-
-impl PermissionChange {
-    /// Whether nothing is to change.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.name.is_none() && self.description.is_none()
-    }
 }

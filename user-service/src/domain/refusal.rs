@@ -40,8 +40,9 @@ pub enum Refusal {
     /// Users have the type.
     #[error("users have this type")]
     UserTypeInUse(UserTypeId),
-    /// The caller lacks what is to be given; `None` when the caller lacks only what comes later.
-    #[error("nobody gives what they do not hold")]
+    /// The caller lacks what is to be given or taken, or what the user acted on holds; `None` when the caller lacks
+    /// only what comes later.
+    #[error("nobody gives what they do not hold, or acts on somebody who holds more")]
     GrantExceedsCaller(Option<PermissionName>),
     /// The resource changed since it was read.
     #[error("the resource has changed since it was read")]

@@ -4,12 +4,12 @@ use identity_guard::clock::Timestamp;
 
 use super::{etag::Etag, id::RoleId, name::RoleName, text::Description};
 
-/// A named set of permissions.:Roles: named sets of permissions.:Whether it is `admin`, which holds every permission and cannot be changed.
+/// A named set of permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
     /// Never used again.
     pub id: RoleId,
-    /// Unique.
+    /// Unique, and never another one: tokens and rules say it.
     pub name: RoleName,
     /// What it is for.
     pub description: Description,
@@ -17,9 +17,9 @@ pub struct Role {
     pub built_in: bool,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When its name or description last changed.
+    /// When its description last changed.
     pub updated_at: Timestamp,
-    /// Grows with every change of name or description.
+    /// Grows with every change of the description.
     pub version: i64,
 }
 
@@ -40,21 +40,4 @@ pub struct NewRole {
     pub name: RoleName,
     /// What it is for.
     pub description: Description,
-}
-
-/// The parts to change; `None` leaves a part as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RoleChange {
-    /// A new name.
-    pub name: Option<RoleName>,
-    /// A new description.
-    pub description: Option<Description>,
-}
-
-impl RoleChange {
-    /// Whether nothing is to change.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.name.is_none() && self.description.is_none()
-    }
 }

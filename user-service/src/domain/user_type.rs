@@ -4,7 +4,7 @@ use identity_guard::clock::Timestamp;
 
 use super::{etag::Etag, id::UserTypeId, name::TypeName, text::Description};
 
-/// A type of users.:Types of users, such as employee or machine.:Whether the system made it as the default, so that it cannot be renamed or deleted.
+/// A type of users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserType {
     /// Never used again.

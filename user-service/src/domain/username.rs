@@ -25,7 +25,7 @@ impl Username {
             _ if bytes.len() > Self::MAX => Err(Problem::TooLong(Self::MAX)),
             _ if raw.chars().any(char::is_control) => Err(Problem::ControlCharacter),
             _ if !bytes.iter().copied().all(inner) => Err(Problem::Format(
-                "must consist of the letters a-z, digits, '.', '_' and '-'",
+                "must consist of the letters A-Z and a-z, digits, '.', '_' and '-'",
             )),
             _ if bytes.len() < Self::MIN => Err(Problem::TooShort(Self::MIN)),
             (Some(first), Some(last))

@@ -1,4 +1,5 @@
-//! Giving and taking: roles and permissions of users, permissions of roles. Nobody gives what they do not hold.
+//! Giving and taking: roles and permissions of users, permissions of roles. Nobody gives what they do not hold, or
+//! takes from somebody who holds more.
 
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
@@ -74,20 +75,21 @@ impl Store {
     /// Takes roles from a user and answers how many the user had.
     ///
     /// # Errors
-    /// `UserNotFound`, `LastAdministrator`.
+    /// `UserNotFound`, `GrantExceedsCaller`, `LastAdministrator`.
     pub async fn unassign_roles(
         &self,
+        caller: UserId,
         user_id: UserId,
         role_ids: Vec<RoleId>,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
             touched,
-            (user_id, role_ids),
-            |transaction, (user_id, role_ids)| {
+            (caller, user_id, role_ids),
+            |transaction, (caller, user_id, role_ids)| {
                 Box::pin(async move {
                     let admin = administrators::lock(transaction).await?;
-                    let user = user::lock(transaction, user_id).await?;
+                    let user = held::lock_inferior(transaction, caller, user_id).await?;
                     if role_ids.contains(&admin) {
                         administrators::spare_the_last(transaction, &admin, &user).await?;
                     }
@@ -153,31 +155,36 @@ impl Store {
     /// Takes direct permissions from a user and answers how many the user had so.
     ///
     /// # Errors
-    /// `UserNotFound`.
+    /// `UserNotFound`, `GrantExceedsCaller`.
     pub async fn revoke_user_permissions(
         &self,
+        caller: UserId,
         user_id: UserId,
         ids: Vec<PermissionId>,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
-        self.write(touched, (user_id, ids), |transaction, (user_id, ids)| {
-            Box::pin(async move {
-                user::lock(transaction, user_id).await?;
-                let taken = user_permission::Entity::delete_many()
-                    .filter(user_permission::Column::UserId.eq(user_id.as_str()))
-                    .filter(
-                        user_permission::Column::PermissionId
-                            .is_in(ids.iter().map(PermissionId::as_str)),
-                    )
-                    .exec(transaction)
-                    .await?
-                    .rows_affected;
-                if taken > 0 {
-                    event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
-                }
-                Ok(taken)
-            })
-        })
+        self.write(
+            touched,
+            (caller, user_id, ids),
+            |transaction, (caller, user_id, ids)| {
+                Box::pin(async move {
+                    held::lock_inferior(transaction, caller, user_id).await?;
+                    let taken = user_permission::Entity::delete_many()
+                        .filter(user_permission::Column::UserId.eq(user_id.as_str()))
+                        .filter(
+                            user_permission::Column::PermissionId
+                                .is_in(ids.iter().map(PermissionId::as_str)),
+                        )
+                        .exec(transaction)
+                        .await?
+                        .rows_affected;
+                    if taken > 0 {
+                        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                    }
+                    Ok(taken)
+                })
+            },
+        )
         .await
     }
 
@@ -214,18 +221,21 @@ impl Store {
     /// Takes permissions from a role and answers how many it had.
     ///
     /// # Errors
-    /// `RoleNotFound`, `BuiltIn`.
+    /// `RoleNotFound`, `BuiltIn`, `GrantExceedsCaller`.
     pub async fn revoke_role_permissions(
         &self,
+        caller: UserId,
         role_id: RoleId,
         ids: Vec<PermissionId>,
     ) -> Result<Done<u64>, Error> {
         self.write(
             Touched::Everybody,
-            (role_id, ids),
-            |transaction, (role_id, ids)| {
+            (caller, role_id, ids),
+            |transaction, (caller, role_id, ids)| {
                 Box::pin(async move {
                     lock_changeable(transaction, role_id).await?;
+                    let had = permissions_to_take(transaction, role_id, ids).await?;
+                    held::refuse_unless_held(transaction, caller, &had).await?;
                     let taken = role_permission::Entity::delete_many()
                         .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
                         .filter(
@@ -315,6 +325,27 @@ async fn lock_roles(
         .lock_shared()
         .all(transaction)
         .await?)
+}
+
+/// The names of those of the permissions that a locked role has.
+async fn permissions_to_take(
+    transaction: &WriteTransaction,
+    role_id: &RoleId,
+    ids: &[PermissionId],
+) -> Result<Vec<PermissionName>, Error> {
+    let rows = permission::Entity::find()
+        .join(
+            JoinType::InnerJoin,
+            role_permission::Relation::Permission.def().rev(),
+        )
+        .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
+        .filter(permission::Column::Id.is_in(ids.iter().map(PermissionId::as_str)))
+        .all(transaction)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| PermissionName::stored(row.name))
+        .collect())
 }
 
 /// The names of permissions that are to be given, which stay until the transaction ends.

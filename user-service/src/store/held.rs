@@ -1,4 +1,4 @@
-//! Nobody gives what they do not hold: decided inside the transaction that gives.
+//! Nobody gives what they do not hold, or acts on somebody who holds more: decided inside the transaction that does it.
 
 use identity_kit::database::WriteTransaction;
 use sea_orm::{
@@ -7,10 +7,58 @@ use sea_orm::{
 };
 
 use super::{
-    Error,
+    Error, corrupt,
     entity::{permission, role, role_permission},
+    user,
 };
-use crate::domain::{id::UserId, name::PermissionName, refusal::Refusal};
+use crate::domain::{id::UserId, name::PermissionName, refusal::Refusal, user::User};
+
+/// Whether a user has the role admin.
+macro_rules! has_admin {
+    ($user:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+                WHERE ur.user_id = ",
+            $user,
+            " AND r.built_in)"
+        )
+    };
+}
+
+/// The ids of the permissions that a user holds, but for those of the role admin, which has no rows.
+macro_rules! given {
+    ($user:literal) => {
+        concat!(
+            "(SELECT up.permission_id FROM user_permissions up WHERE up.user_id = ",
+            $user,
+            " UNION ALL
+            SELECT rp.permission_id FROM user_roles ur JOIN role_permissions rp ON rp.role_id = ur.role_id
+                WHERE ur.user_id = ",
+            $user,
+            ")"
+        )
+    };
+}
+
+/// What the user `$2` has and the active caller `$1` has not. The user's status plays no part: what a suspended user
+/// holds comes back with the activation.
+const EXCESS: &str = concat!(
+    "WITH caller AS (SELECT u.id FROM users u WHERE u.id = $1 AND u.status = 'active')
+    SELECT ",
+    has_admin!("$2"),
+    " AND NOT ",
+    has_admin!("(SELECT id FROM caller)"),
+    " AS administrator,
+        (SELECT MIN(p.name) FROM permissions p WHERE (",
+    has_admin!("$2"),
+    " OR p.id IN ",
+    given!("$2"),
+    ") AND NOT (",
+    has_admin!("(SELECT id FROM caller)"),
+    " OR p.id IN ",
+    given!("(SELECT id FROM caller)"),
+    ")) AS name"
+);
 
 /// What an active caller holds, read inside the transaction that gives it on.
 struct Held {
@@ -48,6 +96,42 @@ async fn held(transaction: &WriteTransaction, caller: &UserId) -> Result<Held, E
         administrator: rows.iter().any(|row| row.administrator),
         permissions: rows.into_iter().filter_map(|row| row.name).collect(),
     })
+}
+
+/// The user to act on, whose row stays as it is until the transaction ends; refused when another user holds more than
+/// the caller.
+pub(super) async fn lock_inferior(
+    transaction: &WriteTransaction,
+    caller: &UserId,
+    id: &UserId,
+) -> Result<User, Error> {
+    // Whoever gives something to a user locks the row too, so a comparison after the lock sees all that was given.
+    let user = user::lock(transaction, id).await?;
+    if caller != id {
+        refuse_superior(transaction, caller, id).await?;
+    }
+    Ok(user)
+}
+
+async fn refuse_superior(
+    transaction: &WriteTransaction,
+    caller: &UserId,
+    user: &UserId,
+) -> Result<(), Error> {
+    let statement = Statement::from_sql_and_values(
+        transaction.get_database_backend(),
+        EXCESS,
+        [caller.as_str(), user.as_str()].map(Value::from),
+    );
+    let excess = HeldRow::find_by_statement(statement)
+        .one(transaction)
+        .await?
+        .ok_or_else(|| corrupt("a comparison of users has no answer"))?;
+    if excess.administrator || excess.name.is_some() {
+        let lacking = excess.name.map(PermissionName::stored);
+        return Err(Refusal::GrantExceedsCaller(lacking).into());
+    }
+    Ok(())
 }
 
 /// Refuses when an active caller lacks one of the permissions.

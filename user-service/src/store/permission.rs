@@ -19,7 +19,7 @@ use crate::domain::{
     id::PermissionId,
     name::PermissionName,
     page::{NameCursor, Page},
-    permission::{NewPermission, Permission, PermissionChange},
+    permission::{NewPermission, Permission},
     refusal::Refusal,
     text::Description,
 };
@@ -89,38 +89,29 @@ impl Store {
         }))
     }
 
-    /// Changes parts of a permission.
+    /// Changes the description of a permission; `None` leaves it as it is.
     ///
     /// # Errors
-    /// `PermissionNotFound`, `EtagMismatch`, `NameTaken`, `BuiltIn`.
+    /// `PermissionNotFound`, `EtagMismatch`.
     pub async fn update_permission(
         &self,
         id: PermissionId,
-        change: PermissionChange,
+        description: Option<Description>,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<Permission>, Error> {
         self.write(
-            Touched::Everybody,
-            (id, change, etag),
-            move |transaction, (id, change, etag)| {
+            Touched::Nothing,
+            (id, description, etag),
+            move |transaction, (id, description, etag)| {
                 Box::pin(async move {
                     let permission = lock(transaction, id).await?;
                     check_etag(&permission, etag.as_ref())?;
-                    if change.is_empty() {
+                    let Some(description) = description.clone() else {
                         return Ok(permission);
-                    }
-                    let renamed = change
-                        .name
-                        .as_ref()
-                        .is_some_and(|name| *name != permission.name);
-                    if permission.built_in && renamed {
-                        return Err(Refusal::BuiltIn.into());
-                    }
-                    let change = change.clone();
+                    };
                     let permission = Permission {
-                        name: change.name.unwrap_or(permission.name),
-                        description: change.description.unwrap_or(permission.description),
+                        description,
                         updated_at: now,
                         version: permission.version + 1,
                         ..permission
@@ -131,8 +122,7 @@ impl Store {
                             .reset_all(),
                     )
                     .exec_without_returning(transaction)
-                    .await
-                    .map_err(name_taken)?;
+                    .await?;
                     event::permission(transaction, kinds::PERMISSION_CHANGED, id);
                     Ok(permission)
                 })

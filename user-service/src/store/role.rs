@@ -20,7 +20,7 @@ use crate::domain::{
     name::{PermissionName, RoleName},
     page::{NameCursor, Page},
     refusal::Refusal,
-    role::{NewRole, Role, RoleChange},
+    role::{NewRole, Role},
     text::Description,
 };
 
@@ -112,42 +112,39 @@ impl Store {
         }))
     }
 
-    /// Changes parts of a role.
+    /// Changes the description of a role; `None` leaves it as it is.
     ///
     /// # Errors
-    /// `RoleNotFound`, `EtagMismatch`, `NameTaken`, `BuiltIn`.
+    /// `RoleNotFound`, `EtagMismatch`, `BuiltIn`.
     pub async fn update_role(
         &self,
         id: RoleId,
-        change: RoleChange,
+        description: Option<Description>,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<Role>, Error> {
         self.write(
-            Touched::Everybody,
-            (id, change, etag),
-            move |transaction, (id, change, etag)| {
+            Touched::Nothing,
+            (id, description, etag),
+            move |transaction, (id, description, etag)| {
                 Box::pin(async move {
                     let role = lock(transaction, id).await?;
                     check_etag(&role, etag.as_ref())?;
-                    if change.is_empty() {
+                    let Some(description) = description.clone() else {
                         return Ok(role);
-                    }
+                    };
                     if role.built_in {
                         return Err(Refusal::BuiltIn.into());
                     }
-                    let change = change.clone();
                     let role = Role {
-                        name: change.name.unwrap_or(role.name),
-                        description: change.description.unwrap_or(role.description),
+                        description,
                         updated_at: now,
                         version: role.version + 1,
                         ..role
                     };
                     role::Entity::update(role::Model::from(&role).into_active_model().reset_all())
                         .exec_without_returning(transaction)
-                        .await
-                        .map_err(name_taken)?;
+                        .await?;
                     event::role(transaction, kinds::ROLE_CHANGED, id);
                     Ok(role)
                 })

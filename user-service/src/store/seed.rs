@@ -39,7 +39,7 @@ impl Store {
     /// Brings the built-in rows in line with the permissions that the rules of the contract name.
     ///
     /// A permission that a rule newly names is added, or becomes built in where somebody made it before. One that no
-    /// rule names any more stays with its grants and can then be renamed or deleted. The roles and the default type
+    /// rule names any more stays with its grants and can then be deleted. The roles and the default type
     /// come once: what operators make of `editor` and `viewer` later is theirs.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use super::{
     entity::{credential, user, user_type},
     error::taken,
     event::{self, kinds},
-    request,
+    held, request,
     rights::Touched,
 };
 use crate::domain::{
@@ -90,9 +90,10 @@ impl Store {
     /// Changes parts of a profile.
     ///
     /// # Errors
-    /// `UserNotFound`, `EtagMismatch`, `UserTypeNotFound`, `UsernameTaken`, `EmailTaken`.
+    /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `UserTypeNotFound`, `UsernameTaken`, `EmailTaken`.
     pub async fn update_user(
         &self,
+        caller: UserId,
         id: UserId,
         change: UserChange,
         etag: Option<Etag>,
@@ -100,10 +101,10 @@ impl Store {
     ) -> Result<Done<User>, Error> {
         self.write(
             Touched::Nothing,
-            (id, change, etag),
-            move |transaction, (id, change, etag)| {
+            (caller, id, change, etag),
+            move |transaction, (caller, id, change, etag)| {
                 Box::pin(async move {
-                    let user = lock(transaction, id).await?;
+                    let user = held::lock_inferior(transaction, caller, id).await?;
                     check_etag(&user, etag.as_ref())?;
                     if change.is_empty() {
                         return Ok(user);
@@ -124,9 +125,10 @@ impl Store {
     /// Sets a status. A user who has it already stays as they are, whatever the etag.
     ///
     /// # Errors
-    /// `UserNotFound`, `EtagMismatch`, `LastAdministrator`.
+    /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `LastAdministrator`.
     pub async fn set_user_status(
         &self,
+        caller: UserId,
         id: UserId,
         status: UserStatus,
         reason: Reason,
@@ -136,12 +138,12 @@ impl Store {
         let touched = Touched::User(id.clone());
         self.write(
             touched,
-            (id, reason, etag),
-            move |transaction, (id, reason, etag)| {
+            (caller, id, reason, etag),
+            move |transaction, (caller, id, reason, etag)| {
                 Box::pin(async move {
                     // Before the user's row: every transaction takes the two locks in this order.
                     let admin = administrators::lock(transaction).await?;
-                    let user = lock(transaction, id).await?;
+                    let user = held::lock_inferior(transaction, caller, id).await?;
                     if user.status == status {
                         return Ok(user);
                     }
@@ -168,24 +170,33 @@ impl Store {
     /// Deletes a user with everything that is held about them.
     ///
     /// # Errors
-    /// `UserNotFound`, `EtagMismatch`, `LastAdministrator`.
-    pub async fn delete_user(&self, id: UserId, etag: Option<Etag>) -> Result<Done<()>, Error> {
+    /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `LastAdministrator`.
+    pub async fn delete_user(
+        &self,
+        caller: UserId,
+        id: UserId,
+        etag: Option<Etag>,
+    ) -> Result<Done<()>, Error> {
         let touched = Touched::User(id.clone());
-        self.write(touched, (id, etag), |transaction, (id, etag)| {
-            Box::pin(async move {
-                let admin = administrators::lock(transaction).await?;
-                let user = lock(transaction, id).await?;
-                check_etag(&user, etag.as_ref())?;
-                administrators::spare_the_last(transaction, &admin, &user).await?;
-                request::forget(transaction, id).await?;
-                // Credential, roles and permissions go with the row.
-                user::Entity::delete_by_id(id.as_str())
-                    .exec(transaction)
-                    .await?;
-                event::user(transaction, kinds::USER_DELETED, id);
-                Ok(())
-            })
-        })
+        self.write(
+            touched,
+            (caller, id, etag),
+            |transaction, (caller, id, etag)| {
+                Box::pin(async move {
+                    let admin = administrators::lock(transaction).await?;
+                    let user = held::lock_inferior(transaction, caller, id).await?;
+                    check_etag(&user, etag.as_ref())?;
+                    administrators::spare_the_last(transaction, &admin, &user).await?;
+                    request::forget(transaction, id).await?;
+                    // Credential, roles and permissions go with the row.
+                    user::Entity::delete_by_id(id.as_str())
+                        .exec(transaction)
+                        .await?;
+                    event::user(transaction, kinds::USER_DELETED, id);
+                    Ok(())
+                })
+            },
+        )
         .await
     }
 }

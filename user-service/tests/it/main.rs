@@ -15,4 +15,5 @@ mod lists;
 mod names;
 mod revisions;
 mod seeds;
+mod superiors;
 mod users;

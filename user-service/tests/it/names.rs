@@ -39,33 +39,32 @@ async fn a_role_lives_from_creation_to_deletion() {
             reason(world.roles().create_role(world.by_admin(taken)).await),
             ErrorReason::NameTaken
         );
-        let rename = wire::UpdateRoleRequest {
+        let describe = wire::UpdateRoleRequest {
             role_id: role.id.clone(),
             role: Some(wire::RoleUpdate {
-                name: Some("inspector".into()),
-                description: None,
+                description: Some("Inspects.".into()),
             }),
             etag: role.etag.clone(),
             ..Default::default()
         };
-        let renamed = world
+        let described = world
             .roles()
-            .update_role(world.by_admin(rename.clone()))
+            .update_role(world.by_admin(describe.clone()))
             .await
             .unwrap()
             .into_inner()
             .role
             .unwrap();
         assert_eq!(
-            (renamed.name.as_str(), renamed.description.as_str()),
-            ("inspector", "Looks.")
+            (described.name.as_str(), described.description.as_str()),
+            ("auditor", "Inspects.")
         );
         assert_eq!(
-            reason(world.roles().update_role(world.by_admin(rename)).await),
+            reason(world.roles().update_role(world.by_admin(describe)).await),
             ErrorReason::EtagMismatch
         );
         let user = world.person().await;
-        world.assign(&user.id, "inspector").await;
+        world.assign(&user.id, "auditor").await;
         let delete = wire::DeleteRoleRequest {
             role_id: role.id.clone(),
             ..Default::default()
@@ -95,7 +94,6 @@ async fn what_is_built_in_stays() {
             role_id: admin.clone(),
             role: Some(wire::RoleUpdate {
                 description: Some("x".into()),
-                ..Default::default()
             }),
             ..Default::default()
         };
@@ -131,22 +129,8 @@ async fn what_is_built_in_stays() {
             permission: Some(update),
             ..Default::default()
         };
-        let rename = update(wire::PermissionUpdate {
-            name: Some("x".into()),
-            ..Default::default()
-        });
-        assert_eq!(
-            reason(
-                world
-                    .permissions()
-                    .update_permission(world.by_admin(rename))
-                    .await
-            ),
-            ErrorReason::BuiltIn
-        );
         let describe = update(wire::PermissionUpdate {
             description: Some("Mine.".into()),
-            ..Default::default()
         });
         world
             .permissions()
@@ -243,20 +227,36 @@ fn person_of(name: &str, user_type_id: &str) -> wire::CreateUserRequest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mask_names_what_changes() {
+async fn the_name_of_a_role_or_permission_never_changes() {
     for world in World::all().await {
-        let request = wire::UpdateRoleRequest {
+        let mask = || {
+            Some(prost_types::FieldMask {
+                paths: vec!["description".into(), "name".into()],
+            })
+        };
+        let role = wire::UpdateRoleRequest {
             role_id: world.role("viewer").await,
             role: Some(wire::RoleUpdate {
-                name: Some("x y".into()),
-                ..Default::default()
+                description: Some("a\0b".into()),
             }),
-            update_mask: Some(prost_types::FieldMask {
-                paths: vec!["built_in".into(), "name".into()],
-            }),
+            update_mask: mask(),
             ..Default::default()
         };
-        let refused = world.roles().update_role(world.by_admin(request)).await;
-        assert_eq!(violated(refused), ["update_mask.paths[0]", "role.name"]);
+        let refused = world.roles().update_role(world.by_admin(role)).await;
+        assert_eq!(
+            violated(refused),
+            ["update_mask.paths[1]", "role.description"]
+        );
+        let permission = wire::UpdatePermissionRequest {
+            permission_id: world.permission("users.read").await,
+            permission: Some(wire::PermissionUpdate::default()),
+            update_mask: mask(),
+            ..Default::default()
+        };
+        let refused = world
+            .permissions()
+            .update_permission(world.by_admin(permission))
+            .await;
+        assert_eq!(violated(refused), ["update_mask.paths[1]"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Changes parts of a permission.
+//! Changes the description of a permission; a name never changes.
 
 use identity_kit::{status::Failure, violations::Violations};
 use identity_proto::user::v1::{
@@ -11,22 +11,19 @@ use super::super::{
     convert,
     fields::{Mask, failure},
 };
-use crate::domain::{
-    etag::Etag, id::PermissionId, name::PermissionName, permission::PermissionChange,
-    text::Description,
-};
+use crate::domain::{etag::Etag, id::PermissionId, text::Description};
 
 /// What can be changed.
-const PATHS: [&str; 2] = ["name", "description"];
+const PATHS: [&str; 1] = ["description"];
 
 pub(super) async fn handle(
     context: &Context,
     request: Request<UpdatePermissionRequest>,
 ) -> Result<UpdatePermissionResponse, Failure> {
-    let (id, change, etag) = parse(request.get_ref())?;
+    let (id, description, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .update_permission(id, change, etag, context.now())
+        .update_permission(id, description, etag, context.now())
         .await?;
     Ok(UpdatePermissionResponse {
         permission: Some(convert::permission(done.value)),
@@ -36,7 +33,7 @@ pub(super) async fn handle(
 
 fn parse(
     request: &UpdatePermissionRequest,
-) -> Result<(PermissionId, PermissionChange, Option<Etag>), Failure> {
+) -> Result<(PermissionId, Option<Description>, Option<Etag>), Failure> {
     let mut fields = Violations::new();
     let id = fields.take("permission_id", PermissionId::parse(&request.permission_id));
     let etag = fields.take("etag", Etag::parse(&request.etag));
@@ -46,21 +43,15 @@ fn parse(
         &absent
     });
     let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &PATHS);
-    let name = mask.text(
-        &mut fields,
-        ("permission", "name"),
-        update.name.as_ref(),
-        PermissionName::parse,
-    );
     let description = mask.text(
         &mut fields,
         ("permission", "description"),
         update.description.as_ref(),
         Description::parse,
     );
-    match (id, etag, name, description) {
-        (Some(id), Some(etag), Some(name), Some(description)) if fields.is_empty() => {
-            Ok((id, PermissionChange { name, description }, etag))
+    match (id, etag, description) {
+        (Some(id), Some(etag), Some(description)) if fields.is_empty() => {
+            Ok((id, description, etag))
         }
         _ => Err(failure(fields)),
     }

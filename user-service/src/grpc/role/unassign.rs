@@ -5,7 +5,7 @@ use identity_proto::user::v1::{UnassignRolesRequest, UnassignRolesResponse};
 use tonic::Request;
 
 use super::super::{
-    context::Context,
+    context::{Context, caller_id, user_caller},
     convert,
     fields::{failure, list},
 };
@@ -15,8 +15,12 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<UnassignRolesRequest>,
 ) -> Result<UnassignRolesResponse, Failure> {
+    let caller = caller_id(&user_caller(&request)?);
     let (user_id, role_ids) = parse(request.get_ref())?;
-    let done = context.store.unassign_roles(user_id, role_ids).await?;
+    let done = context
+        .store
+        .unassign_roles(caller, user_id, role_ids)
+        .await?;
     Ok(UnassignRolesResponse {
         unassigned_count: convert::count(done.value)?,
         revision: context.revision(&done.position),

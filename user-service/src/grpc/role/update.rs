@@ -1,4 +1,4 @@
-//! Changes parts of a role.
+//! Changes the description of a role; a name never changes.
 
 use identity_kit::{status::Failure, violations::Violations};
 use identity_proto::user::v1::{RoleUpdate, UpdateRoleRequest, UpdateRoleResponse};
@@ -9,19 +9,19 @@ use super::super::{
     convert,
     fields::{Mask, failure},
 };
-use crate::domain::{etag::Etag, id::RoleId, name::RoleName, role::RoleChange, text::Description};
+use crate::domain::{etag::Etag, id::RoleId, text::Description};
 
 /// What can be changed.
-const PATHS: [&str; 2] = ["name", "description"];
+const PATHS: [&str; 1] = ["description"];
 
 pub(super) async fn handle(
     context: &Context,
     request: Request<UpdateRoleRequest>,
 ) -> Result<UpdateRoleResponse, Failure> {
-    let (id, change, etag) = parse(request.get_ref())?;
+    let (id, description, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .update_role(id, change, etag, context.now())
+        .update_role(id, description, etag, context.now())
         .await?;
     Ok(UpdateRoleResponse {
         role: Some(convert::role(done.value)),
@@ -29,7 +29,9 @@ pub(super) async fn handle(
     })
 }
 
-fn parse(request: &UpdateRoleRequest) -> Result<(RoleId, RoleChange, Option<Etag>), Failure> {
+fn parse(
+    request: &UpdateRoleRequest,
+) -> Result<(RoleId, Option<Description>, Option<Etag>), Failure> {
     let mut fields = Violations::new();
     let id = fields.take("role_id", RoleId::parse(&request.role_id));
     let etag = fields.take("etag", Etag::parse(&request.etag));
@@ -39,21 +41,15 @@ fn parse(request: &UpdateRoleRequest) -> Result<(RoleId, RoleChange, Option<Etag
         &absent
     });
     let mask = Mask::read(&mut fields, request.update_mask.as_ref(), &PATHS);
-    let name = mask.text(
-        &mut fields,
-        ("role", "name"),
-        update.name.as_ref(),
-        RoleName::parse,
-    );
     let description = mask.text(
         &mut fields,
         ("role", "description"),
         update.description.as_ref(),
         Description::parse,
     );
-    match (id, etag, name, description) {
-        (Some(id), Some(etag), Some(name), Some(description)) if fields.is_empty() => {
-            Ok((id, RoleChange { name, description }, etag))
+    match (id, etag, description) {
+        (Some(id), Some(etag), Some(description)) if fields.is_empty() => {
+            Ok((id, description, etag))
         }
         _ => Err(failure(fields)),
     }

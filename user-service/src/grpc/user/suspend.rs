@@ -4,17 +4,29 @@ use identity_kit::{status::Failure, violations::Violations};
 use identity_proto::user::v1::{SuspendUserRequest, SuspendUserResponse};
 use tonic::Request;
 
-use super::super::{context::Context, convert, fields::failure};
+use super::super::{
+    context::{Context, caller_id, user_caller},
+    convert,
+    fields::failure,
+};
 use crate::domain::{etag::Etag, id::UserId, text::Reason, user::UserStatus};
 
 pub(super) async fn handle(
     context: &Context,
     request: Request<SuspendUserRequest>,
 ) -> Result<SuspendUserResponse, Failure> {
+    let caller = caller_id(&user_caller(&request)?);
     let (id, reason, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .set_user_status(id, UserStatus::Suspended, reason, etag, context.now())
+        .set_user_status(
+            caller,
+            id,
+            UserStatus::Suspended,
+            reason,
+            etag,
+            context.now(),
+        )
         .await?;
     Ok(SuspendUserResponse {
         user: Some(convert::user(done.value)),

@@ -5,7 +5,7 @@ use identity_proto::user::v1::{UpdateUserRequest, UpdateUserResponse, UserUpdate
 use tonic::Request;
 
 use super::super::{
-    context::{Context, user_caller},
+    context::{Context, caller_id, user_caller},
     convert,
     fields::{self, Mask, failure},
 };
@@ -44,7 +44,7 @@ pub(super) async fn handle(
     }
     let done = context
         .store
-        .update_user(id, change, etag, context.now())
+        .update_user(caller_id(&caller), id, change, etag, context.now())
         .await?;
     Ok(UpdateUserResponse {
         user: Some(convert::user(done.value)),
