@@ -66,6 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn report(runtime: &Runtime, postgres: Option<&str>) -> Result<(), Box<dyn Error>> {
     let mut report = Report::default();
     report.add(tokens::verification()?);
+    report.add(tokens::signing()?);
     report.add(refresh::on_sqlite(runtime)?);
     let rig = || -> Result<Rig, Box<dyn Error>> { runtime.block_on(async { Rig::new() }) };
     report.add(runtime.block_on(startup::startup("SQLite", &rig()?))?);

@@ -2,6 +2,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
+use auth_service::signer::{NewKey, Signer};
 use aws_lc_rs::{
     rand::SystemRandom,
     signature::{
@@ -13,8 +14,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use identity_guard::{
     clock::{Clock as _, SystemClock, Timestamp},
     engine::{
-        AccessChange, AccessClaims, AccessState, KeyChange, KeySet, Source, Verifier,
-        VerifierConfig, VerifyingKey,
+        AccessChange, AccessClaims, AccessState, KeyChange, KeySet, SignatureAlgorithm, Source,
+        Verifier, VerifierConfig, VerifyingKey,
     },
     position::Position,
 };
@@ -86,6 +87,46 @@ pub(crate) fn verification() -> Result<Vec<Row>, Box<dyn Error>> {
     Ok(rows)
 }
 
+/// Making a token, claims to text, beside the bare signature.
+pub(crate) fn signing() -> Result<Vec<Row>, Box<dyn Error>> {
+    let claims = claims();
+    let text = message("ES256")?;
+    let ecdsa = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
+    let ed25519 = Ed25519KeyPair::generate()?;
+    let random = SystemRandom::new();
+    let raw_ecdsa = || ecdsa.sign(&random, text.as_bytes()).is_ok();
+    let raw_ed25519 = || !ed25519.sign(text.as_bytes()).as_ref().is_empty();
+    let cases: [(SignatureAlgorithm, &dyn Fn() -> bool); 2] = [
+        (SignatureAlgorithm::Es256, &raw_ecdsa),
+        (SignatureAlgorithm::EdDsa, &raw_ed25519),
+    ];
+    let mut rows = Vec::new();
+    for (algorithm, raw) in cases {
+        let key = NewKey::generate(algorithm)?;
+        let signer = Signer::parse(&key.id, algorithm, &key.private)?;
+        let ratio = compare(
+            OPERATIONS,
+            |operations| {
+                for _ in 0..operations {
+                    assert!(std::hint::black_box(signer.sign(&claims)).is_ok());
+                }
+            },
+            |operations| {
+                for _ in 0..operations {
+                    assert!(std::hint::black_box(raw()));
+                }
+            },
+        );
+        rows.push(Row::of_cost(
+            "Y4",
+            format!("make a token, {algorithm} ÷ the raw signature"),
+            "≤ 1.2 (1.1)",
+            &ratio,
+        ));
+    }
+    Ok(rows)
+}
+
 /// A token and the key that signed it.
 struct Sample {
     name: &'static str,
@@ -133,8 +174,18 @@ impl Sample {
 
 /// Header and claims of a usual token, not signed yet.
 fn message(algorithm: &str) -> Result<String, Box<dyn Error>> {
+    let header = json!({"alg": algorithm, "typ": "at+jwt", "kid": "k1"}).to_string();
+    Ok(format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims())?)
+    ))
+}
+
+/// The claims of a usual token.
+fn claims() -> AccessClaims {
     let now: Timestamp = SystemClock.now();
-    let claims = AccessClaims {
+    AccessClaims {
         iss: ISSUER.into(),
         sub: "c5s3l0o5qk9m2w7x1z8v4b6n".into(),
         aud: vec![AUDIENCE.into()],
@@ -151,11 +202,5 @@ fn message(algorithm: &str) -> Result<String, Box<dyn Error>> {
         amr: vec!["pwd".into()],
         auth_time: now.seconds(),
         acr: None,
-    };
-    let header = json!({"alg": algorithm, "typ": "at+jwt", "kid": "k1"}).to_string();
-    Ok(format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims)?)
-    ))
+    }
 }
