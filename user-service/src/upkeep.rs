@@ -12,9 +12,9 @@ use crate::store::Store;
 /// Between two questions whether the database answers.
 const PROBE: Duration = Duration::from_secs(1);
 /// The first pause before everything has been well, so that a start is told at once; it doubles.
-const FIRST_PROBE: Duration = Duration::from_millis(5);
+const FIRST_PROBE: Duration = Duration::from_millis(2);
 /// The longest of those pauses.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// How long a request is remembered.
 const REQUEST_LIFE: Duration = Duration::from_hours(24);
 /// Between two rounds of forgetting.
