@@ -92,11 +92,12 @@ async fn rotate(database: &TestDatabase, caller: &mut Caller, policy: &SessionPo
 
 fn through_the_store(bencher: Bencher, database: &TestDatabase) {
     let policy = SessionPolicy::default();
-    let mut callers =
-        RUNTIME.block_on(join_all((0..CALLERS).map(|_| begin(database, &policy))));
+    let mut callers = RUNTIME.block_on(join_all((0..CALLERS).map(|_| begin(database, &policy))));
     bencher.counter(ItemsCount::new(CALLERS)).bench_local(|| {
         RUNTIME.block_on(join_all(
-            callers.iter_mut().map(|caller| rotate(database, caller, &policy)),
+            callers
+                .iter_mut()
+                .map(|caller| rotate(database, caller, &policy)),
         ));
     });
 }
@@ -139,7 +140,10 @@ async fn mark_then_insert(pool: &SqlitePool, old: &mut String) {
 /// The table of the references, with a token for each caller.
 async fn bare(database: &TestDatabase, hash: &'static str) -> Vec<String> {
     let tokens: Vec<_> = (0..CALLERS).map(|_| new_id(&SystemEntropy)).collect();
-    let rows: Vec<_> = tokens.iter().map(|token| format!("('{token}', 'f')")).collect();
+    let rows: Vec<_> = tokens
+        .iter()
+        .map(|token| format!("('{token}', 'f')"))
+        .collect();
     let rows = rows.join(", ");
     let written = database.write(move |transaction| {
         let insert = format!("INSERT INTO bare (id, family) VALUES {rows}");
@@ -171,7 +175,9 @@ fn sqlite_bare(bencher: Bencher) {
     let mut tokens = RUNTIME.block_on(bare(&database, "BLOB"));
     bencher.counter(ItemsCount::new(CALLERS)).bench_local(|| {
         RUNTIME.block_on(join_all(
-            tokens.iter_mut().map(|token| mark_then_insert(&pool, token)),
+            tokens
+                .iter_mut()
+                .map(|token| mark_then_insert(&pool, token)),
         ));
     });
 }

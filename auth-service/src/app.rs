@@ -170,7 +170,10 @@ impl App {
         let internal = Health::new(PUBLIC_SERVICES.into_iter().chain(INTERNAL_SERVICES));
         let server = ServerBuilder::new(listeners)
             .configured(&config.server)?
-            .public(routes::public(&authority), http::routes(Arc::clone(&authority)))
+            .public(
+                routes::public(&authority),
+                http::routes(Arc::clone(&authority)),
+            )
             .internal(routes::internal(&authority, feed))
             .guard(GuardLayer::new(Arc::new(guard)))
             .health(public.clone(), internal.clone())

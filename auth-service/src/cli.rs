@@ -58,7 +58,8 @@ async fn serve(
     .await?;
     let ended = app.ended().await;
     telemetry.shutdown().await;
-    ended}
+    ended
+}
 
 async fn healthcheck(config: &Config, args: &HealthcheckArgs) -> Result<(), Box<dyn Error>> {
     let server = &config.server;

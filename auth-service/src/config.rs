@@ -331,7 +331,9 @@ mod tests {
 
     #[test]
     fn an_unknown_algorithm_is_refused_with_the_known_ones() {
-        let error = parse(&["--signing-algorithm", "HS256"]).unwrap_err().to_string();
+        let error = parse(&["--signing-algorithm", "HS256"])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("ES256, EdDSA or RS256"), "{error}");
     }
 }

@@ -37,7 +37,11 @@ impl HealthWatch {
                 let serving = reachable && was_fresh && self.keys.is_ready();
                 self.internal.set_all(reachable);
                 self.public.set_all(serving);
-                let pause = if was_fresh { WHILE_SERVING } else { WHILE_STARTING };
+                let pause = if was_fresh {
+                    WHILE_SERVING
+                } else {
+                    WHILE_STARTING
+                };
                 tokio::time::sleep(pause).await;
             }
         };

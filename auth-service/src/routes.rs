@@ -43,6 +43,9 @@ fn services(authority: &Arc<Authority>) -> RoutesBuilder {
     builder
         .add_service(limited!(AuthServiceServer, AuthGrpc::new(shared())))
         .add_service(limited!(SessionServiceServer, SessionGrpc::new(shared())))
-        .add_service(limited!(SigningKeyServiceServer, SigningKeyGrpc::new(shared())));
+        .add_service(limited!(
+            SigningKeyServiceServer,
+            SigningKeyGrpc::new(shared())
+        ));
     builder
 }

@@ -197,7 +197,9 @@ impl Pair {
 mod tests {
     use identity_guard::{
         clock::Timestamp,
-        engine::{AccessClaims, KeySet, SignatureAlgorithm, Verifier, VerifierConfig, VerifyingKey},
+        engine::{
+            AccessClaims, KeySet, SignatureAlgorithm, Verifier, VerifierConfig, VerifyingKey,
+        },
     };
 
     use super::{NewKey, Signer};

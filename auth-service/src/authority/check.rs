@@ -58,7 +58,10 @@ impl Authority {
     /// # Errors
     ///
     /// [`AuthError::Unusable`], or no answer of user-service or the database.
-    pub async fn usable_access(&self, user_id: &UserId) -> Result<Option<AccessSnapshot>, AuthError> {
+    pub async fn usable_access(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Option<AccessSnapshot>, AuthError> {
         let access = self.directory.find_access(user_id, None).await?;
         let usable = access.as_ref().map(AccessSnapshot::require_usable);
         if usable != Some(Ok(())) {

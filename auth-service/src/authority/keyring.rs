@@ -77,7 +77,11 @@ impl KeyRing {
             let new = NewKey::generate(algorithm)?;
             let sealed = self.seal(&new, algorithm);
             if keys::insert_active(&self.database, &sealed).await? {
-                tracing::info!(key_id = new.id, algorithm = algorithm.as_str(), "made a signing key");
+                tracing::info!(
+                    key_id = new.id,
+                    algorithm = algorithm.as_str(),
+                    "made a signing key"
+                );
             }
             self.reload().await?;
         }

@@ -40,7 +40,8 @@ impl Authority {
         let network = self.throttle_keys.network(network);
         let now = self.now();
         // A look before the counting: an attack that is refused writes nothing.
-        let blocked = throttles::blocked_for(self.database.reader(), [&pair, &network], now).await?;
+        let blocked =
+            throttles::blocked_for(self.database.reader(), [&pair, &network], now).await?;
         if let Some(retry_after) = blocked {
             return Err(AuthError::TooManyAttempts { retry_after });
         }
@@ -48,7 +49,10 @@ impl Authority {
         // What cannot be verified in time is refused before it is counted and before user-service is asked.
         self.hashes.has_room(deadline::current())?;
 
-        let credential = self.directory.find_credential(Whose::Login(identifier)).await?;
+        let credential = self
+            .directory
+            .find_credential(Whose::Login(identifier))
+            .await?;
         let account = match &credential {
             Some(credential) => self.throttle_keys.account(&credential.access.user_id),
             None => self.throttle_keys.no_account(identifier),

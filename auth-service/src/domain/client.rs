@@ -132,8 +132,11 @@ mod tests {
 
     #[test]
     fn a_long_user_agent_is_cut() {
-        let context =
-            ClientContext::new(ClientId::parse("").unwrap(), String::new(), &"é\n".repeat(300));
+        let context = ClientContext::new(
+            ClientId::parse("").unwrap(),
+            String::new(),
+            &"é\n".repeat(300),
+        );
         assert_eq!(context.user_agent, "é".repeat(200));
     }
 }

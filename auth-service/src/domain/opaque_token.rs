@@ -191,7 +191,10 @@ mod tests {
             format!("IDR_{id}_{}", "A".repeat(43)),
             String::new(),
         ] {
-            assert!(OpaqueToken::parse(TokenKind::Refresh, &text).is_err(), "{text}");
+            assert!(
+                OpaqueToken::parse(TokenKind::Refresh, &text).is_err(),
+                "{text}"
+            );
         }
     }
 

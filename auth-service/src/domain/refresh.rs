@@ -80,7 +80,11 @@ pub fn judge(
     }
     let same_client = presented.client_id == stored.session.client.client_id;
     if *presented.token.id() == stored.current_token_id {
-        return if same_client { Verdict::Rotate } else { Verdict::Refused };
+        return if same_client {
+            Verdict::Rotate
+        } else {
+            Verdict::Refused
+        };
     }
     let retry = stored.last_rotation.as_ref().is_some_and(|last| {
         last.token_id == *presented.token.id()
@@ -93,7 +97,11 @@ pub fn judge(
                 .as_ref()
                 .is_none_or(|first| presented.request_id.as_ref() == Some(first))
     });
-    if retry { Verdict::Retry } else { Verdict::Reused }
+    if retry {
+        Verdict::Retry
+    } else {
+        Verdict::Reused
+    }
 }
 
 #[cfg(test)]

@@ -30,9 +30,14 @@ impl KeyState {
     /// Reads the name from the database.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Published, Self::Active, Self::Retired, Self::Withdrawn]
-            .into_iter()
-            .find(|state| state.as_str() == name)
+        [
+            Self::Published,
+            Self::Active,
+            Self::Retired,
+            Self::Withdrawn,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == name)
     }
 }
 

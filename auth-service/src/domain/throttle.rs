@@ -298,9 +298,14 @@ mod tests {
         exhaust(&mut counter, now);
         assert_eq!(
             counter.charge(&LIMIT, now),
-            Admission::Refused { retry_after: WINDOW }
+            Admission::Refused {
+                retry_after: WINDOW
+            }
         );
-        assert_eq!(counter.charge(&LIMIT, now.plus(WINDOW)), Admission::Admitted);
+        assert_eq!(
+            counter.charge(&LIMIT, now.plus(WINDOW)),
+            Admission::Admitted
+        );
     }
 
     #[test]
@@ -315,7 +320,11 @@ mod tests {
         }
         now = now.plus(LIMIT.longest_block);
         exhaust(&mut counter, now);
-        assert_eq!(counter.blocked_for(now), Some(WINDOW), "a long rest is forgiven");
+        assert_eq!(
+            counter.blocked_for(now),
+            Some(WINDOW),
+            "a long rest is forgiven"
+        );
     }
 
     #[test]
@@ -331,15 +340,25 @@ mod tests {
         counter.refund(&LIMIT);
         assert_eq!(counter.attempts, 2);
         assert_eq!(counter.charge(&LIMIT, now), Admission::Admitted);
-        assert_eq!(counter.blocked_for(now), Some(WINDOW), "the block did not grow");
+        assert_eq!(
+            counter.blocked_for(now),
+            Some(WINDOW),
+            "the block did not grow"
+        );
     }
 
     #[test]
     fn spellings_share_a_key_and_parts_do_not_run_together() {
         let keys = ThrottleKeys::new(&[7; 32]);
         let identifier = |text| LoginIdentifier::parse(text).unwrap();
-        assert_eq!(keys.pair(&identifier("Ada"), "n"), keys.pair(&identifier("ada"), "n"));
-        assert_ne!(keys.pair(&identifier("ada1"), "27"), keys.pair(&identifier("ada"), "127"));
+        assert_eq!(
+            keys.pair(&identifier("Ada"), "n"),
+            keys.pair(&identifier("ada"), "n")
+        );
+        assert_ne!(
+            keys.pair(&identifier("ada1"), "27"),
+            keys.pair(&identifier("ada"), "127")
+        );
     }
 
     #[test]
@@ -377,7 +396,9 @@ mod tests {
         let before = counters;
         assert_eq!(
             counters.charge(&limits, now),
-            LoginAdmission::Refused { retry_after: WINDOW }
+            LoginAdmission::Refused {
+                retry_after: WINDOW
+            }
         );
         assert_eq!(counters, before, "a refused attempt is not counted");
     }

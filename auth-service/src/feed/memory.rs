@@ -225,8 +225,10 @@ impl FeedSnapshot {
     }
 
     fn prune(&mut self, now: Timestamp) {
-        self.sessions.retain(|_, revoked| revoked.retain_until > now);
-        self.subjects.retain(|_, revoked| revoked.retain_until > now);
+        self.sessions
+            .retain(|_, revoked| revoked.retain_until > now);
+        self.subjects
+            .retain(|_, revoked| revoked.retain_until > now);
     }
 }
 
@@ -283,7 +285,10 @@ mod tests {
         let Missing::Changes(changes) = view.missing else {
             panic!("the changes are kept");
         };
-        let revisions: Vec<_> = changes.iter().map(|one| one.cursor.position.revision).collect();
+        let revisions: Vec<_> = changes
+            .iter()
+            .map(|one| one.cursor.position.revision)
+            .collect();
         assert_eq!(revisions, [4, 5]);
     }
 

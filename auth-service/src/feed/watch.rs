@@ -134,7 +134,11 @@ impl Watch {
             });
         }
         let resumed = self.standpoint.is_some();
-        tracing::info!(watcher = beginning.watcher, resumed, "watching the access feed");
+        tracing::info!(
+            watcher = beginning.watcher,
+            resumed,
+            "watching the access feed"
+        );
         Ok(())
     }
 
@@ -160,11 +164,9 @@ impl Watch {
                 tracing::trace!(revision, "acknowledged");
                 Ok(())
             }
-            Some(Heard::Start(_)) => Err(Failure::invalid_fields([(
-                "start",
-                "must be the first message alone",
-            )])
-            .into()),
+            Some(Heard::Start(_)) => {
+                Err(Failure::invalid_fields([("start", "must be the first message alone")]).into())
+            }
             // A message of a later version that this one does not know: it asks for nothing that is promised here.
             None => Ok(()),
         }

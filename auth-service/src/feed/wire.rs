@@ -41,14 +41,15 @@ pub(super) fn beginning(start: Option<Start>) -> Result<Beginning, Failure> {
         violations.finish()?;
         return Err(Failure::internal());
     };
-    let lease = start.max_staleness.and_then(|lease| Duration::try_from(lease).ok());
+    let lease = start
+        .max_staleness
+        .and_then(|lease| Duration::try_from(lease).ok());
     if !lease.is_some_and(|lease| LEASES.contains(&lease)) {
         violations.add("start.max_staleness", "must be 100 ms to 5 min");
     }
     let name = &start.watcher_name;
-    let valid = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._:-".contains(&byte)
-    };
+    let valid =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._:-".contains(&byte);
     if name.len() > MAX_NAME_LENGTH || !name.bytes().all(valid) {
         violations.add(
             "start.watcher_name",

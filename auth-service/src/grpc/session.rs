@@ -7,9 +7,8 @@ mod revoke_session;
 use std::sync::Arc;
 
 use identity_proto::auth::v1::{
-    ListSessionsRequest, ListSessionsResponse, RevokeAllSessionsRequest,
-    RevokeAllSessionsResponse, RevokeSessionRequest, RevokeSessionResponse,
-    session_service_server::SessionService,
+    ListSessionsRequest, ListSessionsResponse, RevokeAllSessionsRequest, RevokeAllSessionsResponse,
+    RevokeSessionRequest, RevokeSessionResponse, session_service_server::SessionService,
 };
 use tonic::{Request, Response, Status};
 

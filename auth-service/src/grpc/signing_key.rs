@@ -5,8 +5,7 @@ mod list_signing_keys;
 use std::sync::Arc;
 
 use identity_proto::auth::v1::{
-    ListSigningKeysRequest, ListSigningKeysResponse,
-    signing_key_service_server::SigningKeyService,
+    ListSigningKeysRequest, ListSigningKeysResponse, signing_key_service_server::SigningKeyService,
 };
 use tonic::{Request, Response, Status};
 

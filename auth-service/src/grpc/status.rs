@@ -40,10 +40,9 @@ impl From<AuthError> for Failure {
                 ErrorReason::ChallengeInvalid,
                 "the challenge is not valid; log in again",
             ),
-            AuthError::Conflict => Self::new(
-                ErrorReason::Conflict,
-                "a concurrent change won; try again",
-            ),
+            AuthError::Conflict => {
+                Self::new(ErrorReason::Conflict, "a concurrent change won; try again")
+            }
             AuthError::PasswordRefused(problem) => new_password(problem.to_string()),
             AuthError::PasswordUnchanged => {
                 new_password("is the current password: choose another one".to_owned())
@@ -95,10 +94,9 @@ fn directory(error: DirectoryError) -> Failure {
             ErrorReason::DeadlinePassed,
             "user-service did not answer in time",
         ),
-        DirectoryError::Conflict => Failure::new(
-            ErrorReason::Conflict,
-            "a concurrent change won; try again",
-        ),
+        DirectoryError::Conflict => {
+            Failure::new(ErrorReason::Conflict, "a concurrent change won; try again")
+        }
         // Only a mint can meet this: the user was deleted between the proof and the session.
         DirectoryError::UserGone => AuthError::InvalidCredentials.into(),
         DirectoryError::Refused(cause) => {

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use identity_guard::clock::Timestamp;
 use identity_kit::database::{Database, StoreError};
-use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 
 use super::{
     entity::challenge,

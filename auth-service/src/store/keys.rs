@@ -5,8 +5,7 @@ use std::sync::Arc;
 use identity_guard::{clock::Timestamp, engine::SignatureAlgorithm};
 use identity_kit::database::{Database, StoreError};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _,
+    ActiveValue::Set, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
 };
 
 use super::{entity::signing_key, events};

@@ -228,7 +228,9 @@ pub async fn regain(
                 row.map(|row| {
                     Ok::<_, StoreError>(Regained {
                         sealed_successor: row.try_get("", "sealed_successor")?,
-                        idle_expires_at: Timestamp::from_micros(row.try_get("", "idle_expires_at")?),
+                        idle_expires_at: Timestamp::from_micros(
+                            row.try_get("", "idle_expires_at")?,
+                        ),
                     })
                 })
                 .transpose()

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use identity_guard::clock::Timestamp;
 use identity_kit::database::{Database, StoreError, Written};
 use sea_orm::{
-    ActiveValue::Set, Condition, ConnectionTrait, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ActiveValue::Set, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, QuerySelect as _,
 };
 
 use super::{
@@ -109,7 +109,11 @@ pub async fn list_revoked(
 ) -> Result<Vec<SessionRevoked>, StoreError> {
     let sessions = session::Entity::find()
         .filter(session::COLUMN.ended_at.is_not_null())
-        .filter(session::COLUMN.token_expires_at.gt(now.minus(leeway).as_micros()))
+        .filter(
+            session::COLUMN
+                .token_expires_at
+                .gt(now.minus(leeway).as_micros()),
+        )
         .all(connection)
         .await?;
     Ok(sessions

@@ -18,7 +18,10 @@ use crate::harness::worlds;
 const CALLERS: usize = 8;
 
 /// Rounds of the parallel tests, from `AUTH_TEST_ROUNDS`.
-#[expect(clippy::disallowed_methods, reason = "tests are told by the environment how long to try")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are told by the environment how long to try"
+)]
 pub(crate) fn rounds() -> usize {
     std::env::var("AUTH_TEST_ROUNDS")
         .ok()
@@ -34,12 +37,16 @@ async fn a_rotation_that_reads_and_then_writes_makes_two_successors() {
         let token = OpaqueToken::parse(TokenKind::Refresh, &tokens.refresh_token).unwrap();
         let read_by_all = Arc::new(Barrier::new(CALLERS));
         let database: Database = service.app.authority().database.clone();
-        let successes = futures_util::future::join_all((0..CALLERS).map(|_| {
-            rotate_without_arbiter(&database, &token, Arc::clone(&read_by_all))
-        }))
+        let successes = futures_util::future::join_all(
+            (0..CALLERS)
+                .map(|_| rotate_without_arbiter(&database, &token, Arc::clone(&read_by_all))),
+        )
         .await;
         let successes = successes.into_iter().filter(|success| *success).count();
-        assert!(successes >= 2, "the control must fail, and {successes} rotated");
+        assert!(
+            successes >= 2,
+            "the control must fail, and {successes} rotated"
+        );
         service.stop().await;
     }
 }
@@ -50,7 +57,10 @@ async fn rotate_without_arbiter(
     token: &OpaqueToken,
     read_by_all: Arc<Barrier>,
 ) -> bool {
-    let stored = refresh::find(database.reader(), token.id()).await.unwrap().unwrap();
+    let stored = refresh::find(database.reader(), token.id())
+        .await
+        .unwrap()
+        .unwrap();
     let unused = stored.current_token_id == *token.id();
     read_by_all.wait().await;
     if !unused {

@@ -117,7 +117,10 @@ impl UserDirectory for Directory {
 
     async fn set_password_hash(&self, change: &PasswordChange) -> Result<Position, DirectoryError> {
         self.available()?;
-        let mut operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut operations = self
+            .operations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if !operations.contains(&change.operation_id) {
             let mut users = self.lock();
             let user = users

@@ -46,7 +46,12 @@ impl Watcher {
     /// The next message that is no checkpoint.
     async fn hear(&mut self) -> Heard {
         loop {
-            let message = self.stream.message().await.unwrap().expect("the stream goes on");
+            let message = self
+                .stream
+                .message()
+                .await
+                .unwrap()
+                .expect("the stream goes on");
             match message.message.unwrap() {
                 Heard::Checkpoint(_) => {}
                 other => return other,
@@ -74,9 +79,7 @@ impl Watcher {
         };
         let change = changes.changes.into_iter().next().unwrap();
         match change.change {
-            Some(Change::SessionRevoked(revoked)) => {
-                (revoked.session_id, change.position.unwrap())
-            }
+            Some(Change::SessionRevoked(revoked)) => (revoked.session_id, change.position.unwrap()),
             other => panic!("another change: {other:?}"),
         }
     }
@@ -97,7 +100,9 @@ async fn a_watcher_gets_a_snapshot_then_changes_and_resumes_from_its_cursor() {
         drop(watcher);
 
         service.logout(&second.access_token).await.unwrap();
-        let mut watcher = Watcher::start(&service, Some(cursor.clone())).await.unwrap();
+        let mut watcher = Watcher::start(&service, Some(cursor.clone()))
+            .await
+            .unwrap();
         let (revoked, next) = watcher.hear_revoked().await;
         assert_eq!(revoked, second.session_id);
         assert_eq!(next.revision, cursor.revision + 1);
@@ -106,7 +111,11 @@ async fn a_watcher_gets_a_snapshot_then_changes_and_resumes_from_its_cursor() {
 
         let service = world.start().await;
         let mut watcher = Watcher::start(&service, Some(cursor)).await.unwrap();
-        assert_eq!(watcher.hear_revoked().await.1, next, "resumed at another process");
+        assert_eq!(
+            watcher.hear_revoked().await.1,
+            next,
+            "resumed at another process"
+        );
         drop(watcher);
         service.stop().await;
     }
@@ -170,7 +179,11 @@ async fn only_a_service_identity_watches_and_start_comes_first() {
         let (_say, requests) = mpsc::channel(1);
         let stranger = Request::new(ReceiverStream::new(requests));
         let answer = service.feed().watch(stranger).await;
-        refused(answer, Code::Unauthenticated, ErrorReason::ServiceIdentityRequired);
+        refused(
+            answer,
+            Code::Unauthenticated,
+            ErrorReason::ServiceIdentityRequired,
+        );
 
         for first in [
             Say::Ping(Ping { nonce: 1 }),

@@ -217,7 +217,12 @@ impl Service {
             access_token: token.to_owned(),
             ..ValidateTokenRequest::default()
         };
-        Ok(self.auth.clone().validate_token(request).await?.into_inner())
+        Ok(self
+            .auth
+            .clone()
+            .validate_token(request)
+            .await?
+            .into_inner())
     }
 
     pub(crate) async fn logout(&self, token: &str) -> Result<(), Status> {
@@ -274,6 +279,10 @@ pub(crate) fn refused<T>(answer: Result<T, Status>, code: Code, reason: ErrorRea
     let Err(status) = answer else {
         panic!("not refused with {reason:?}");
     };
-    assert_eq!((status.code(), reason_of(&status)), (code, Some(reason)), "{status:?}");
+    assert_eq!(
+        (status.code(), reason_of(&status)),
+        (code, Some(reason)),
+        "{status:?}"
+    );
     status
 }

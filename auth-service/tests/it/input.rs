@@ -29,7 +29,10 @@ async fn public_calls_name_every_bad_field() {
     let world = worlds().await.remove(0);
     let service = world.start().await;
     let mut auth = service.auth.clone();
-    assert_fields(auth.login(LoginRequest::default()).await, &["identifier", "password"]);
+    assert_fields(
+        auth.login(LoginRequest::default()).await,
+        &["identifier", "password"],
+    );
     assert_fields(
         auth.continue_login(ContinueLoginRequest::default()).await,
         &["challenge_token", "password_change"],
@@ -43,7 +46,11 @@ async fn public_calls_name_every_bad_field() {
     for bad in bad_texts() {
         let login = LoginRequest {
             identifier: bad.clone(),
-            password: if bad.len() > 1024 { bad.clone() } else { String::new() },
+            password: if bad.len() > 1024 {
+                bad.clone()
+            } else {
+                String::new()
+            },
             client_id: bad.clone(),
             device_token: bad.clone(),
             request_id: bad.clone(),
@@ -51,7 +58,13 @@ async fn public_calls_name_every_bad_field() {
         };
         assert_fields(
             auth.login(login).await,
-            &["identifier", "password", "client_id", "request_id", "device_token"],
+            &[
+                "identifier",
+                "password",
+                "client_id",
+                "request_id",
+                "device_token",
+            ],
         );
         let continuation = ContinueLoginRequest {
             challenge_token: bad.clone(),
@@ -77,7 +90,10 @@ async fn public_calls_name_every_bad_field() {
             access_token: bad.clone(),
             min_revision: bad.clone(),
         };
-        assert_fields(auth.validate_token(validate).await, &["access_token", "min_revision"]);
+        assert_fields(
+            auth.validate_token(validate).await,
+            &["access_token", "min_revision"],
+        );
     }
     service.stop().await;
 }
@@ -86,7 +102,9 @@ async fn public_calls_name_every_bad_field() {
 async fn session_calls_name_every_bad_field() {
     let world = worlds().await.remove(0);
     world.directory.change(ADA, |ada| {
-        ada.permissions = ["sessions.read", "sessions.revoke"].map(str::to_owned).into();
+        ada.permissions = ["sessions.read", "sessions.revoke"]
+            .map(str::to_owned)
+            .into();
     });
     let service = world.start().await;
     let token = service.login("ada").await.access_token;
@@ -127,14 +145,22 @@ async fn tokens_of_another_kind_are_refused_in_each_place() {
     let world = worlds().await.remove(0);
     let service = world.start().await;
     let tokens = service.login("ada").await;
-    for token in [tokens.refresh_token.as_str(), "garbage", PASSWORD.split(' ').next().unwrap()] {
+    for token in [
+        tokens.refresh_token.as_str(),
+        "garbage",
+        PASSWORD.split(' ').next().unwrap(),
+    ] {
         let answer = service.validate(token).await;
         refused(answer, Code::Unauthenticated, ErrorReason::TokenInvalid);
     }
     let challenge = tokens.refresh_token.replacen("idr_", "idc_", 1);
     for token in ["garbage", &challenge] {
         let answer = service.refresh(token).await;
-        refused(answer, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            answer,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
     }
     service.stop().await;
 }

@@ -53,7 +53,10 @@ async fn another_root_secret_does_not_start() {
             DirectorySource::Given(world.directory.clone()),
         )
         .await;
-        let error = started.err().expect("a key under another secret").to_string();
+        let error = started
+            .err()
+            .expect("a key under another secret")
+            .to_string();
         assert!(error.contains("another root secret"), "{error}");
     }
 }
@@ -77,7 +80,10 @@ async fn documents_are_public_and_every_algorithm_signs() {
         for path in ["oauth-authorization-server", "openid-configuration"] {
             let (_, metadata) = get(&service, &format!("/.well-known/{path}")).await;
             assert_eq!(metadata["issuer"], "http://127.0.0.1:50061");
-            assert_eq!(metadata["jwks_uri"], "http://127.0.0.1:50061/.well-known/jwks.json");
+            assert_eq!(
+                metadata["jwks_uri"],
+                "http://127.0.0.1:50061/.well-known/jwks.json"
+            );
         }
         service.stop().await;
     }
@@ -85,13 +91,19 @@ async fn documents_are_public_and_every_algorithm_signs() {
 
 async fn key_set(service: &Service) -> Value {
     let (head, keys) = get(service, "/.well-known/jwks.json").await;
-    assert!(head.to_lowercase().contains("cache-control: public, max-age=60"), "{head}");
+    assert!(
+        head.to_lowercase()
+            .contains("cache-control: public, max-age=60"),
+        "{head}"
+    );
     keys
 }
 
 /// HTTP/1.1, as the fetchers of key sets speak it.
 async fn get(service: &Service, path: &str) -> (String, Value) {
-    let mut socket = TcpStream::connect(service.app.addresses().public).await.unwrap();
+    let mut socket = TcpStream::connect(service.app.addresses().public)
+        .await
+        .unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: id.example\r\nconnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();

@@ -39,17 +39,33 @@ async fn username_and_address_log_in_and_the_token_validates() {
 async fn unknown_wrong_unset_locked_and_suspended_get_one_answer() {
     for world in worlds().await {
         let service = world.start_with(&["--login-attempts-per-account=1"]).await;
-        let wrong = service.try_login("ada", "not the password").await.unwrap_err();
+        let wrong = service
+            .try_login("ada", "not the password")
+            .await
+            .unwrap_err();
         // The one attempt on the account is used up: the right password is as good as a wrong one.
         let locked = service.try_login("ada", PASSWORD).await.unwrap_err();
         let unknown = service.try_login("nobody", PASSWORD).await.unwrap_err();
-        world.directory.change(BOB, |bob| bob.status = AccountStatus::Suspended);
-        let suspended = service.try_login("bob", "not the password").await.unwrap_err();
+        world
+            .directory
+            .change(BOB, |bob| bob.status = AccountStatus::Suspended);
+        let suspended = service
+            .try_login("bob", "not the password")
+            .await
+            .unwrap_err();
         world.directory.change(BOB, |bob| bob.hash = None);
-        let unset = service.try_login("bob@example.org", PASSWORD).await.unwrap_err();
+        let unset = service
+            .try_login("bob@example.org", PASSWORD)
+            .await
+            .unwrap_err();
         let form = |status: &Status| {
             let sizes: Vec<_> = ["content-type", "x-request-id"]
-                .map(|name| status.metadata().get(name).map(tonic::metadata::MetadataValue::len))
+                .map(|name| {
+                    status
+                        .metadata()
+                        .get(name)
+                        .map(tonic::metadata::MetadataValue::len)
+                })
                 .into();
             (
                 status.code(),
@@ -89,7 +105,11 @@ async fn an_absent_directory_is_told_and_costs_no_attempt() {
         world.directory.away.store(true, Ordering::SeqCst);
         for _ in 0..4 {
             let answer = service.try_login("ada", PASSWORD).await;
-            refused(answer, Code::Unavailable, ErrorReason::DependencyUnavailable);
+            refused(
+                answer,
+                Code::Unavailable,
+                ErrorReason::DependencyUnavailable,
+            );
         }
         world.directory.away.store(false, Ordering::SeqCst);
         service.login("ada").await;
@@ -117,7 +137,9 @@ async fn a_password_of_somebody_else_must_be_changed_first() {
     for world in worlds().await {
         let service = world.start().await;
         let old = service.login("ada").await;
-        world.directory.change(ADA, |ada| ada.change_required = true);
+        world
+            .directory
+            .change(ADA, |ada| ada.change_required = true);
         let challenge = challenged(&service).await;
 
         for bad in ["short", PASSWORD] {
@@ -133,7 +155,11 @@ async fn a_password_of_somebody_else_must_be_changed_first() {
         let validated = service.validate(&old.access_token).await;
         refused(validated, Code::Unauthenticated, ErrorReason::TokenRevoked);
         let refreshed = service.refresh(&old.refresh_token).await;
-        refused(refreshed, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            refreshed,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
         service.stop().await;
     }
 }
@@ -142,7 +168,9 @@ async fn a_password_of_somebody_else_must_be_changed_first() {
 async fn a_challenge_ends_by_time_and_by_too_many_answers() {
     for world in worlds().await {
         let service = world.start().await;
-        world.directory.change(ADA, |ada| ada.change_required = true);
+        world
+            .directory
+            .change(ADA, |ada| ada.change_required = true);
         let tried = challenged(&service).await;
         for _ in 0..10 {
             let answer = answer(&service, &tried, "short").await;
@@ -162,7 +190,9 @@ async fn a_challenge_ends_by_time_and_by_too_many_answers() {
 async fn a_change_whose_answer_was_lost_is_finished_by_the_same_challenge() {
     for world in worlds().await {
         let service = world.start().await;
-        world.directory.change(ADA, |ada| ada.change_required = true);
+        world
+            .directory
+            .change(ADA, |ada| ada.change_required = true);
         let challenge = challenged(&service).await;
         world.directory.loses_answers.store(true, Ordering::SeqCst);
         let lost = answer(&service, &challenge, NEW_PASSWORD).await;
@@ -181,7 +211,9 @@ async fn a_change_whose_answer_was_lost_is_finished_by_the_same_challenge() {
 async fn a_password_changed_by_another_hand_ends_the_challenge() {
     for world in worlds().await {
         let service = world.start().await;
-        world.directory.change(ADA, |ada| ada.change_required = true);
+        world
+            .directory
+            .change(ADA, |ada| ada.change_required = true);
         let challenge = challenged(&service).await;
         let other: PasswordHash = hash("a password set by an administrator").await;
         world.directory.change(ADA, |ada| {

@@ -1,9 +1,6 @@
 //! Refresh tokens: used once, given again for a lost answer, and the end of a family.
 
-use std::{
-    collections::HashSet,
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
 use auth_service::domain::account::AccountStatus;
 use identity_guard::status::{ErrorReason, reason_of};
@@ -22,7 +19,9 @@ async fn a_refresh_gives_new_tokens_of_the_same_session() {
     for world in worlds().await {
         let service = world.start().await;
         let first = service.login("ada").await;
-        world.directory.change(ADA, |ada| ada.roles = vec!["admin".to_owned()]);
+        world
+            .directory
+            .change(ADA, |ada| ada.roles = vec!["admin".to_owned()]);
         let second = service.refresh(&first.refresh_token).await.unwrap();
         assert_eq!(second.session_id, first.session_id);
         assert_ne!(second.refresh_token, first.refresh_token);
@@ -51,7 +50,11 @@ async fn parallel_refreshes_never_make_two_successors() {
                     Err(status) => assert_refused(&status),
                 }
             }
-            assert!(successors.len() <= 1, "round {round}: {} successors", successors.len());
+            assert!(
+                successors.len() <= 1,
+                "round {round}: {} successors",
+                successors.len()
+            );
         }
         service.stop().await;
     }
@@ -81,7 +84,8 @@ async fn reused_refresh_token_revokes_the_whole_family() {
         let first = service.login("ada").await;
         let second = service.refresh(&first.refresh_token).await.unwrap();
         world.clock.advance(WINDOW);
-        let reused = assert_family_ended(&service, &first.refresh_token, &second.refresh_token).await;
+        let reused =
+            assert_family_ended(&service, &first.refresh_token, &second.refresh_token).await;
         let validated = service.validate(&second.access_token).await;
         refused(validated, Code::Unauthenticated, ErrorReason::TokenRevoked);
 
@@ -110,13 +114,27 @@ async fn a_retry_needs_the_request_id_of_the_first_call() {
     for world in worlds().await {
         let service = world.start().await;
         let first = service.login("ada").await;
-        let second = service.refresh_with(&first.refresh_token, "r1").await.unwrap();
-        let again = service.refresh_with(&first.refresh_token, "r1").await.unwrap();
+        let second = service
+            .refresh_with(&first.refresh_token, "r1")
+            .await
+            .unwrap();
+        let again = service
+            .refresh_with(&first.refresh_token, "r1")
+            .await
+            .unwrap();
         assert_eq!(again.refresh_token, second.refresh_token);
         let other = service.refresh_with(&first.refresh_token, "r2").await;
-        refused(other, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            other,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
         let ended = service.refresh(&second.refresh_token).await;
-        refused(ended, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            ended,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
         service.stop().await;
     }
 }
@@ -129,14 +147,22 @@ async fn a_wrong_secret_and_another_client_end_nothing() {
         let id = tokens.refresh_token.split('_').nth(1).unwrap();
         let forged = format!("idr_{id}_{}", "A".repeat(43));
         let answer = service.refresh(&forged).await;
-        refused(answer, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            answer,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
         let request = RefreshTokenRequest {
             refresh_token: tokens.refresh_token.clone(),
             client_id: "other".to_owned(),
             ..RefreshTokenRequest::default()
         };
         let answer = service.auth.clone().refresh_token(request).await;
-        refused(answer, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            answer,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
         service.refresh(&tokens.refresh_token).await.unwrap();
         service.stop().await;
     }
@@ -147,14 +173,26 @@ async fn a_refresh_of_a_suspended_user_is_refused_and_ends_the_session_for_good(
     for world in worlds().await {
         let service = world.start().await;
         let tokens = service.login("ada").await;
-        world.directory.change(ADA, |ada| ada.status = AccountStatus::Suspended);
+        world
+            .directory
+            .change(ADA, |ada| ada.status = AccountStatus::Suspended);
         let answer = service.refresh(&tokens.refresh_token).await;
-        refused(answer, Code::PermissionDenied, ErrorReason::AccountSuspended);
+        refused(
+            answer,
+            Code::PermissionDenied,
+            ErrorReason::AccountSuspended,
+        );
         let validated = service.validate(&tokens.access_token).await;
         refused(validated, Code::Unauthenticated, ErrorReason::TokenRevoked);
-        world.directory.change(ADA, |ada| ada.status = AccountStatus::Active);
+        world
+            .directory
+            .change(ADA, |ada| ada.status = AccountStatus::Active);
         let answer = service.refresh(&tokens.refresh_token).await;
-        refused(answer, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            answer,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
         service.login("ada").await;
         service.stop().await;
     }
@@ -172,10 +210,18 @@ async fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
             busy = service.refresh(&busy.refresh_token).await.unwrap();
         }
         let answer = service.refresh(&idle.refresh_token).await;
-        refused(answer, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            answer,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
         world.clock.advance(Duration::from_secs(70));
         let answer = service.refresh(&busy.refresh_token).await;
-        refused(answer, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            answer,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
         service.stop().await;
     }
 }
@@ -184,13 +230,24 @@ fn assert_refused(status: &Status) {
     // Beside the reuse, a retry whose ground kept moving may be told to come again.
     let reason = reason_of(status);
     let expected = [ErrorReason::RefreshTokenInvalid, ErrorReason::Conflict];
-    assert!(reason.is_some_and(|reason| expected.contains(&reason)), "{status:?}");
+    assert!(
+        reason.is_some_and(|reason| expected.contains(&reason)),
+        "{status:?}"
+    );
 }
 
 async fn assert_family_ended(service: &Service, reused: &str, live: &str) -> Status {
     let status = service.refresh(reused).await;
-    let status = refused(status, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+    let status = refused(
+        status,
+        Code::Unauthenticated,
+        ErrorReason::RefreshTokenInvalid,
+    );
     let ended = service.refresh(live).await;
-    refused(ended, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+    refused(
+        ended,
+        Code::Unauthenticated,
+        ErrorReason::RefreshTokenInvalid,
+    );
     status
 }

@@ -62,7 +62,11 @@ async fn parallel_refreshes_on_two_replicas_never_make_two_successors() {
             .filter_map(Result::ok)
             .map(|tokens| tokens.refresh_token)
             .collect();
-        assert!(successors.len() <= 1, "round {round}: {} successors", successors.len());
+        assert!(
+            successors.len() <= 1,
+            "round {round}: {} successors",
+            successors.len()
+        );
     }
     for replica in replicas {
         replica.stop().await;

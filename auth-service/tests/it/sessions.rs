@@ -20,7 +20,11 @@ async fn after_logout_everything_of_the_session_is_refused() {
         let validated = service.validate(&tokens.access_token).await;
         refused(validated, Code::Unauthenticated, ErrorReason::TokenRevoked);
         let refreshed = service.refresh(&tokens.refresh_token).await;
-        refused(refreshed, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
+        refused(
+            refreshed,
+            Code::Unauthenticated,
+            ErrorReason::RefreshTokenInvalid,
+        );
         service.validate(&other.access_token).await.unwrap();
         service.stop().await;
     }
@@ -38,7 +42,12 @@ async fn a_revocation_survives_a_restart() {
             keep_current: false,
         };
         let request = as_user(&all.access_token, request);
-        service.sessions.clone().revoke_all_sessions(request).await.unwrap();
+        service
+            .sessions
+            .clone()
+            .revoke_all_sessions(request)
+            .await
+            .unwrap();
         service.stop().await;
 
         let service = world.start().await;
@@ -63,10 +72,19 @@ async fn all_sessions_but_the_current_one_end_on_request() {
             };
             let request = as_user(&current.access_token, request);
             let mut sessions = service.sessions.clone();
-            async move { sessions.revoke_all_sessions(request).await.unwrap().into_inner() }
+            async move {
+                sessions
+                    .revoke_all_sessions(request)
+                    .await
+                    .unwrap()
+                    .into_inner()
+            }
         };
         let ended = revoke(true).await;
-        assert_eq!((ended.sessions_revoked, ended.refresh_tokens_revoked), (2, 2));
+        assert_eq!(
+            (ended.sessions_revoked, ended.refresh_tokens_revoked),
+            (2, 2)
+        );
         assert!(!ended.revision.is_empty());
         for other in &others {
             let validated = service.validate(&other.access_token).await;
@@ -104,7 +122,11 @@ async fn sessions_are_listed_newest_first_page_by_page() {
                 page_token: page_token.clone(),
                 min_revision: String::new(),
             };
-            let page = service.sessions.clone().list_sessions(as_user(&token, request)).await;
+            let page = service
+                .sessions
+                .clone()
+                .list_sessions(as_user(&token, request))
+                .await;
             let page = page.unwrap().into_inner();
             assert!(page.sessions.len() <= 2);
             found.extend(page.sessions.into_iter().map(|session| session.id));
@@ -155,14 +177,20 @@ async fn an_answer_is_as_new_as_the_revision_that_was_asked_for() {
             user_id: ADA.to_owned(),
             session_id: gone.session_id,
         };
-        let answer = service.sessions.clone().revoke_session(as_user(&token, request)).await;
+        let answer = service
+            .sessions
+            .clone()
+            .revoke_session(as_user(&token, request))
+            .await;
         let min_revision = answer.unwrap().into_inner().revision;
         let ask = |min_revision: String| ValidateTokenRequest {
             access_token: token.clone(),
             min_revision,
         };
         let mut auth = service.auth.clone();
-        auth.validate_token(ask(min_revision.clone())).await.unwrap();
+        auth.validate_token(ask(min_revision.clone()))
+            .await
+            .unwrap();
         let forged = auth.validate_token(ask(format!("{min_revision}A"))).await;
         refused(forged, Code::InvalidArgument, ErrorReason::InvalidFields);
         service.stop().await;

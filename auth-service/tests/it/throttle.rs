@@ -14,16 +14,27 @@ async fn the_count_survives_a_restart_and_ends_with_its_window() {
         let service = world.start_with(&["--login-attempts=3"]).await;
         for _ in 0..3 {
             let answer = service.try_login("ada", "not the password").await;
-            refused(answer, Code::Unauthenticated, ErrorReason::InvalidCredentials);
+            refused(
+                answer,
+                Code::Unauthenticated,
+                ErrorReason::InvalidCredentials,
+            );
         }
         service.stop().await;
 
         let service = world.start_with(&["--login-attempts=3"]).await;
         let answer = service.try_login("ada", PASSWORD).await;
-        let status = refused(answer, Code::ResourceExhausted, ErrorReason::TooManyAttempts);
+        let status = refused(
+            answer,
+            Code::ResourceExhausted,
+            ErrorReason::TooManyAttempts,
+        );
         let retry = status.get_details_retry_info().unwrap().retry_delay;
         let window = Duration::from_mins(15);
-        assert!(retry.is_some_and(|retry| retry <= window && retry > window / 2), "{retry:?}");
+        assert!(
+            retry.is_some_and(|retry| retry <= window && retry > window / 2),
+            "{retry:?}"
+        );
         // Another identifier from the same place is another count.
         service.login("bob").await;
         world.clock.advance(Duration::from_mins(15));
@@ -59,7 +70,11 @@ async fn a_success_begins_the_count_anew() {
         for _ in 0..3 {
             for _ in 0..2 {
                 let answer = service.try_login("ada", "not the password").await;
-                refused(answer, Code::Unauthenticated, ErrorReason::InvalidCredentials);
+                refused(
+                    answer,
+                    Code::Unauthenticated,
+                    ErrorReason::InvalidCredentials,
+                );
             }
             service.login("ada").await;
         }

@@ -66,10 +66,7 @@ fn parse(mut message: ContinueLoginRequest) -> Result<Continuation, Failure> {
     })
 }
 
-async fn act(
-    authority: &Authority,
-    continuation: Continuation,
-) -> Result<IssuedTokens, AuthError> {
+async fn act(authority: &Authority, continuation: Continuation) -> Result<IssuedTokens, AuthError> {
     let challenge = find(authority, continuation.token.as_ref()).await?;
     // Status and rights as they are now, not as they were at the login.
     let credential = authority
@@ -78,11 +75,9 @@ async fn act(
         .await?
         .ok_or(AuthError::ChallengeInvalid)?;
     credential.access.require_usable()?;
-    let new_password = NewPassword::parse(
-        &continuation.new_password,
-        &credential.forbidden_passwords,
-    )
-    .map_err(AuthError::PasswordRefused)?;
+    let new_password =
+        NewPassword::parse(&continuation.new_password, &credential.forbidden_passwords)
+            .map_err(AuthError::PasswordRefused)?;
 
     let (database, policy) = (&authority.database, &authority.policy);
     if !challenges::claim(database, &challenge.id, authority.now(), policy).await? {
@@ -115,10 +110,7 @@ async fn act(
 }
 
 /// The challenge of a token, its attempt counted.
-async fn find(
-    authority: &Authority,
-    token: Option<&OpaqueToken>,
-) -> Result<Challenge, AuthError> {
+async fn find(authority: &Authority, token: Option<&OpaqueToken>) -> Result<Challenge, AuthError> {
     let token = token.ok_or(AuthError::ChallengeInvalid)?;
     let (database, policy) = (&authority.database, &authority.policy);
     let challenge = challenges::find(database.reader(), token.id())
@@ -152,8 +144,7 @@ async fn change(
         .hashes
         .hash(new_password, deadline::current())
         .await?;
-    let password_hash =
-        PasswordHash::from_phc(phc).ok_or(AuthError::Hash(HashError::Stopped))?;
+    let password_hash = PasswordHash::from_phc(phc).ok_or(AuthError::Hash(HashError::Stopped))?;
     let change = PasswordChange {
         user_id: challenge.user_id.clone(),
         password_hash,

@@ -95,7 +95,10 @@ fn assurance(violations: &mut Violations, demand: Option<&AssuranceDemand>) {
     if !matches!(demand.acr.as_str(), "" | "pwd") {
         violations.add("assurance.acr", "must be empty or `pwd`");
     }
-    if demand.max_age.is_some_and(|age| age.seconds < 0 || age.nanos < 0) {
+    if demand
+        .max_age
+        .is_some_and(|age| age.seconds < 0 || age.nanos < 0)
+    {
         violations.add("assurance.max_age", "must not be negative");
     }
 }

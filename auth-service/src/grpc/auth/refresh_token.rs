@@ -115,13 +115,23 @@ async fn regain(
         .usable_access(&stored.session.user_id)
         .await?
         .ok_or(AuthError::RefreshTokenInvalid)?;
-    let rotation = rotation(authority, presented, stored, &access, &presented.token, Vec::new());
+    let rotation = rotation(
+        authority,
+        presented,
+        stored,
+        &access,
+        &presented.token,
+        Vec::new(),
+    );
     let regained = refresh::regain(&authority.database, &rotation, &authority.policy).await?;
     let Some(regained) = regained else {
         return Ok(None);
     };
     let successor = Sealer::new(*retry_key(&presented.token))
-        .open(stored.current_token_id.as_str().as_bytes(), &regained.sealed_successor)
+        .open(
+            stored.current_token_id.as_str().as_bytes(),
+            &regained.sealed_successor,
+        )
         .ok()
         .and_then(|secret| {
             let id = TokenId::trusted(stored.current_token_id.as_str());

@@ -17,7 +17,9 @@ pub(super) async fn revoke_all_sessions(
     request: &Request<RevokeAllSessionsRequest>,
 ) -> Result<RevokeAllSessionsResponse, Failure> {
     let (user_id, spared) = parse(request)?;
-    let revoked = authority.end_all_sessions(&user_id, spared.as_ref()).await?;
+    let revoked = authority
+        .end_all_sessions(&user_id, spared.as_ref())
+        .await?;
     Ok(RevokeAllSessionsResponse {
         sessions_revoked: count(revoked.sessions),
         refresh_tokens_revoked: count(revoked.refresh_tokens),

@@ -30,7 +30,12 @@ impl MigrationTrait for Migration {
                     .col(ColumnDef::new("rotated_token_id").text().null())
                     .col(ColumnDef::new("rotated_at").big_integer().null())
                     .col(ColumnDef::new("rotation_request_id").text().null())
-                    .col(ColumnDef::new("rotation_retries").integer().not_null().default(0))
+                    .col(
+                        ColumnDef::new("rotation_retries")
+                            .integer()
+                            .not_null()
+                            .default(0),
+                    )
                     .col(ColumnDef::new("sealed_successor").blob().null())
                     .col(ColumnDef::new("due_at").big_integer().not_null())
                     .to_owned(),

@@ -16,7 +16,11 @@ impl MigrationTrait for Migration {
                     .col(ColumnDef::new("secret_hash").blob().not_null())
                     .col(ColumnDef::new("kind").text().not_null())
                     .col(ColumnDef::new("user_id").text().not_null())
-                    .col(ColumnDef::new("credential_version").big_integer().not_null())
+                    .col(
+                        ColumnDef::new("credential_version")
+                            .big_integer()
+                            .not_null(),
+                    )
                     .col(ColumnDef::new("client_id").text().not_null())
                     .col(ColumnDef::new("ip_address").text().not_null())
                     .col(ColumnDef::new("user_agent").text().not_null())
