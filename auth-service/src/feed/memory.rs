@@ -124,7 +124,8 @@ impl FeedMemory {
         state.changes.push_back(placed);
     }
 
-    /// Says that what was added is everything, as of a moment of the steady clock; wakes the watchers.
+    /// Says that what was added is everything, as of a moment of the steady clock. It wakes nobody: a watcher learns
+    /// it with the answer to its next ping.
     pub(super) fn prove(&self, at: Duration) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = state.as_mut() {
