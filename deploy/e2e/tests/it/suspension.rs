@@ -36,6 +36,8 @@ async fn nothing_begun_after_the_reply_of_a_suspension_succeeds(store: Store) {
             assert_ended(&world, person, &tokens, round).await;
         }
         activate(&world, person).await;
+        let ended = refresh(&world.api, &before.refresh_token).await;
+        assert!(ended.is_err(), "round {round}: a session came back");
     }
     world.dispose().await;
 }
