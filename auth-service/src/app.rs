@@ -16,7 +16,7 @@ use identity_kit::{
     consistency::ConsistencyTokens,
     database::Database,
     entropy::SharedEntropy,
-    health::Health,
+    health::{Health, HealthMonitor},
     outbox::Tail,
     page::PageTokens,
     password::{HashPool, HashPoolError},
@@ -38,7 +38,6 @@ use crate::{
     config::{Config, RootSecretError},
     domain::throttle::ThrottleKeys,
     feed::{AccessFeedGrpc, FeedMemory, Intake},
-    health::HealthWatch,
     housekeeping::Housekeeping,
     http, routes,
     setup::{self, SetupError},
@@ -312,12 +311,14 @@ impl Parts<'_> {
         public: Health,
         internal: Health,
     ) -> Vec<JoinHandle<()>> {
-        let health = HealthWatch {
+        let (keys, state) = (Arc::clone(&authority.keys), Arc::clone(&authority.state));
+        let health = HealthMonitor {
             public,
             internal,
             database: self.database.clone(),
-            keys: Arc::clone(&authority.keys),
-            state: Arc::clone(&authority.state),
+            // Tokens can be signed, and which of them were ended has been known once.
+            is_ready: move || keys.is_ready() && state.is_fresh(),
+            clock: Arc::clone(&self.clock),
         };
         let housekeeping = Housekeeping {
             database: self.database.clone(),

@@ -8,7 +8,6 @@ pub mod config;
 pub mod domain;
 pub mod feed;
 pub mod grpc;
-pub mod health;
 pub mod housekeeping;
 pub mod http;
 mod routes;

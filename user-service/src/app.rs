@@ -15,6 +15,7 @@ use identity_kit::{
     config::ConfigError,
     consistency::ConsistencyTokens,
     entropy::SharedEntropy,
+    health::{Health, HealthMonitor},
     idempotency::RequestLog,
     outbox::Tail,
     page::PageTokens,
@@ -159,23 +160,28 @@ impl App {
             services,
             exempt: Vec::new(),
         });
-        let health = upkeep::Healths::new(&PUBLIC_SERVICES, &INTERNAL_SERVICES);
+        let public = Health::new(PUBLIC_SERVICES);
+        let internal = Health::new(INTERNAL_SERVICES);
         let server = ServerBuilder::new(listeners)
             .configured(&config.server)?
             .public(routes::public(&context), axum::Router::new())
             .internal(routes::internal(&context))
             .guard(GuardLayer::new(Arc::new(guard)))
-            .health(health.public.clone(), health.internal.clone())
+            .health(public.clone(), internal.clone())
             .reflection(config.server.reflection, &PUBLIC_SERVICES)
             .metrics(registry);
         let mut tasks = access.tasks;
-        tasks.push(upkeep::watch_health(
-            store.clone(),
-            access.state,
-            health,
-            cancel.clone(),
-        ));
-        tasks.push(upkeep::purge_requests(store.clone(), clock, cancel.clone()));
+        let state = access.state;
+        let monitor = HealthMonitor {
+            public,
+            internal,
+            database: store.database().clone(),
+            // Which tokens were ended has been known once.
+            is_ready: move || state.is_fresh(),
+            clock: Arc::clone(&clock),
+        };
+        tasks.push(tokio::spawn(monitor.run(cancel.clone())));
+        tasks.push(upkeep::forget(store.clone(), clock, cancel.clone()));
         tracing::info!(public = %addresses.public, internal = %addresses.internal, admin = %addresses.admin, "serving");
         Ok(Self {
             addresses,

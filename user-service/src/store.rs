@@ -77,15 +77,28 @@ impl Store {
     /// # Errors
     /// When the database does not carry it out.
     pub async fn purge_requests(&self, before: Timestamp) -> Result<(), Error> {
-        self.database
-            .write(move |transaction| {
-                Box::pin(async move {
-                    idempotency::purge(transaction, before).await?;
-                    Ok(())
+        loop {
+            let purged = self
+                .database
+                .write(move |transaction| {
+                    Box::pin(async move {
+                        Ok::<_, Error>(idempotency::purge(transaction, before).await?)
+                    })
                 })
-            })
-            .await
-            .map(|_| ())
+                .await?;
+            if purged.value < idempotency::PURGED_AT_ONCE {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Forgets the events of the feed from before a moment; the last one stays.
+    ///
+    /// # Errors
+    /// When the database does not carry it out.
+    pub async fn trim_feed(&self, before: Timestamp) -> Result<(), Error> {
+        outbox::trim(&self.database, before).await?;
+        Ok(())
     }
 
     /// Where the feed of changes stands now.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{AuthError, Authority};
 use crate::{
     domain::{
-        account::{AccessSnapshot, AccountStatus},
+        account::AccessSnapshot,
         id::{SessionId, UserId},
     },
     store::subjects,
@@ -63,12 +63,24 @@ impl Authority {
         user_id: &UserId,
     ) -> Result<Option<AccessSnapshot>, AuthError> {
         let access = self.directory.find_access(user_id, None).await?;
-        let usable = access.as_ref().map(AccessSnapshot::require_usable);
-        if usable != Some(Ok(())) {
-            self.end_all_sessions(user_id, None).await?;
+        match &access {
+            Some(access) => self.require_usable(access).await?,
+            None => drop(self.end_all_sessions(user_id, None).await?),
         }
-        usable.transpose()?;
         Ok(access)
+    }
+
+    /// Refuses a user that may not use the system, and ends every session that the user still has.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Unusable`], or those of the database.
+    pub async fn require_usable(&self, access: &AccessSnapshot) -> Result<(), AuthError> {
+        let usable = access.require_usable();
+        if usable.is_err() {
+            self.end_all_sessions(&access.user_id, None).await?;
+        }
+        Ok(usable?)
     }
 
     /// Waits until the own feed has come to a position.
@@ -100,15 +112,14 @@ impl TokenFallback for Authority {
 impl RightsSource for Authority {
     async fn rights(&self, token: &VerifiedToken, _text: &str) -> Result<Arc<Rights>, Failure> {
         let user_id = UserId::trusted(token.claims().sub.as_str());
-        let access = self
-            .directory
-            .find_access(&user_id, None)
-            .await
-            .map_err(AuthError::from)?;
-        let rights = access.map_or_else(Rights::default, |access| Rights {
-            active: access.status == AccountStatus::Active,
+        let access = match self.usable_access(&user_id).await {
+            Err(AuthError::Unusable(_)) | Ok(None) => return Ok(Arc::default()),
+            Ok(Some(access)) => access,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Arc::new(Rights {
+            active: true,
             permissions: HashSet::from_iter(access.effective_permissions),
-        });
-        Ok(Arc::new(rights))
+        }))
     }
 }

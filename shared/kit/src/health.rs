@@ -1,5 +1,6 @@
 //! `grpc.health.v1`: what of a listener can be used now, told honestly, and its end told in time.
 
+mod monitor;
 mod probe;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -15,6 +16,7 @@ use tonic_health::pb::{
     health_server::{Health as HealthRpcs, HealthServer},
 };
 
+pub use monitor::HealthMonitor;
 pub use probe::{ProbeError, probe};
 
 use crate::{server::MAX_MESSAGE_BYTES, shutdown::Shutdown};

@@ -178,7 +178,10 @@ pub fn is_concurrent_repeat(error: &StoreError) -> bool {
     matches!(error, StoreError::Unique { constraint } if constraint == KEY)
 }
 
-/// Removes what was recorded before a moment; returns how many.
+/// Most records that one call of [`purge`] removes, so that it never holds up other writers.
+pub const PURGED_AT_ONCE: u64 = 1_000;
+
+/// Removes what was recorded before a moment, at most [`PURGED_AT_ONCE`]; returns how many.
 ///
 /// # Errors
 ///
@@ -190,8 +193,12 @@ pub async fn purge(
     let purged = transaction
         .execute_raw(Statement::from_sql_and_values(
             transaction.get_database_backend(),
-            "DELETE FROM request_log WHERE created_at < $1",
-            [older_than.as_micros().into()],
+            "DELETE FROM request_log WHERE (caller, request_key) IN (
+                SELECT caller, request_key FROM request_log WHERE created_at < $1 LIMIT $2)",
+            [
+                older_than.as_micros().into(),
+                i64::try_from(PURGED_AT_ONCE).unwrap_or(i64::MAX).into(),
+            ],
         ))
         .await?;
     Ok(purged.rows_affected())

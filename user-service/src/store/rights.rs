@@ -115,9 +115,10 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn rights(&self, user_id: &str) -> Result<Arc<Rights>, Error> {
-        // The mark is taken before the read: what changes meanwhile is not kept.
-        let (kept, mark) = self.rights.look(user_id);
+        // Freshness before the look: proven afterwards, it would say nothing of what was found. The mark before the
+        // read: what changes meanwhile is not kept.
         let fresh = self.rights.is_fresh();
+        let (kept, mark) = self.rights.look(user_id);
         if let (true, Some(rights)) = (fresh, kept) {
             return Ok(rights);
         }

@@ -74,7 +74,7 @@ async fn act(authority: &Authority, continuation: Continuation) -> Result<Issued
         .find_credential(Whose::User(&challenge.user_id))
         .await?
         .ok_or(AuthError::ChallengeInvalid)?;
-    credential.access.require_usable()?;
+    authority.require_usable(&credential.access).await?;
     let new_password =
         NewPassword::parse(&continuation.new_password, &credential.forbidden_passwords)
             .map_err(AuthError::PasswordRefused)?;

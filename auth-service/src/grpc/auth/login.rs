@@ -109,7 +109,7 @@ async fn act(authority: &Arc<Authority>, login: Login) -> Result<Outcome, AuthEr
         .prove(&login.identifier, password, &login.network)
         .await?;
     // Only the proof opens the account's state.
-    proof.credential.access.require_usable()?;
+    authority.require_usable(&proof.credential.access).await?;
     if proof.credential.password_change_required {
         return challenge(authority, &proof, login.client).await;
     }

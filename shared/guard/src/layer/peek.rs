@@ -7,7 +7,7 @@ use super::wire;
 use crate::buffered::Buffered;
 
 /// The longest first message that is looked into, in bytes.
-pub(super) const MAX_MESSAGE_BYTES: usize = 4 * 1024;
+pub(super) const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 
 /// The prefix of a gRPC message: a compression flag and the length.
 const HEADER_BYTES: usize = 5;
@@ -98,7 +98,7 @@ mod tests {
     #[tokio::test]
     async fn doubt_is_a_no() {
         let own = b"\x0a\x03own".as_slice();
-        let padding = [b"\x12\xff\x1f".as_slice(), &[b'x'; 4095]].concat();
+        let padding = [b"\x12\xff\x7f".as_slice(), &[b'x'; 16_383]].concat();
         for payload in [
             b"".as_slice(),
             b"\x0a\x00",

@@ -88,6 +88,9 @@ fn rows(events: &[&Event], entropy: &dyn Entropy) -> String {
     serde_json::Value::Array(rows.collect()).to_string()
 }
 
+/// Most events that one transaction removes.
+const TRIMMED_AT_ONCE: u64 = 5_000;
+
 /// Commits a heartbeat unless one was committed within the last second; whether it did.
 ///
 /// A commit proves what no SELECT can: that this server is still the one that takes writes.
@@ -132,32 +135,59 @@ async fn commit_heartbeat(
     Ok(written.value)
 }
 
-/// Removes events from before `older_than`, never the last one, and raises the floor; returns how many.
+/// Removes events from before `older_than`, never the last one, and raises the floor; returns how many. It does so in
+/// transactions of bounded size, which touch the counter's row last.
 ///
 /// # Errors
 ///
 /// The database does not take it.
 pub async fn trim(database: &Database, older_than: Timestamp) -> Result<u64, StoreError> {
+    let mut trimmed = 0;
+    loop {
+        let part = trim_part(database, older_than).await?;
+        trimmed += part;
+        if part < TRIMMED_AT_ONCE {
+            return Ok(trimmed);
+        }
+    }
+}
+
+async fn trim_part(database: &Database, older_than: Timestamp) -> Result<u64, StoreError> {
+    // The lowest revision that a cursor may still name: the oldest event that is young enough, or the last one.
+    const BOUNDS: &str = "SELECT
+            COALESCE((SELECT MIN(revision) FROM feed_event), revision) AS oldest,
+            COALESCE((SELECT MIN(revision) FROM feed_event WHERE created_at >= $1), revision) AS kept
+        FROM feed_head WHERE id = 1";
     let written = database
         .write(move |transaction| {
             Box::pin(async move {
                 let backend = transaction.get_database_backend();
-                // The floor is the lowest revision that a cursor may still name.
-                transaction
-                    .execute_raw(Statement::from_sql_and_values(
-                        backend,
-                        "UPDATE feed_head SET floor = COALESCE(
-                            (SELECT MIN(revision) FROM feed_event WHERE created_at >= $1), revision)
-                         WHERE id = 1",
-                        [older_than.as_micros().into()],
+                let statement =
+                    |sql, value: i64| Statement::from_sql_and_values(backend, sql, [value.into()]);
+                let bounds = transaction
+                    .query_one_raw(statement(BOUNDS, older_than.as_micros()))
+                    .await?
+                    .ok_or_else(|| StoreError::Corrupt("the feed has no head".into()))?;
+                let oldest: i64 = bounds.try_get("", "oldest")?;
+                let kept: i64 = bounds.try_get("", "kept")?;
+                let part = i64::try_from(TRIMMED_AT_ONCE).unwrap_or(i64::MAX);
+                let floor = kept.min(oldest.saturating_add(part));
+                if floor <= oldest {
+                    return Ok::<_, StoreError>(0);
+                }
+                let deleted = transaction
+                    .execute_raw(statement(
+                        "DELETE FROM feed_event WHERE revision < $1",
+                        floor,
                     ))
                     .await?;
-                let trimmed = transaction
-                    .execute_unprepared(
-                        "DELETE FROM feed_event WHERE revision < (SELECT floor FROM feed_head WHERE id = 1)",
-                    )
+                transaction
+                    .execute_raw(statement(
+                        "UPDATE feed_head SET floor = $1 WHERE id = 1",
+                        floor,
+                    ))
                     .await?;
-                Ok::<_, StoreError>(trimmed.rows_affected())
+                Ok(deleted.rows_affected())
             })
         })
         .await?;

@@ -141,9 +141,7 @@ impl HashPool {
     ///
     /// [`HashError::Overloaded`] when it could not be done by the deadline.
     pub fn has_room(&self, deadline: Option<Instant>) -> Result<(), HashError> {
-        self.shared
-            .admitting(deadline)
-            .map(drop)
+        self.shared.admitting(deadline).map(drop)
     }
 
     /// Hashes a new password under a new salt: a PHC string to store.
