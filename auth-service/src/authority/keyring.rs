@@ -95,12 +95,16 @@ impl KeyRing {
     /// [`KeyRingError`]; the keys in memory stay.
     pub async fn reload(&self) -> Result<(), KeyRingError> {
         let public = keys::list(self.database.reader()).await?;
-        if let Some(sealed) = keys::find_active(self.database.reader()).await? {
-            let known = self.active.load();
-            if known.as_ref().is_none_or(|known| known.0 != sealed.key.id) {
-                let signer = self.unseal(&sealed)?;
-                self.active.store(Some(Arc::new((sealed.key.id, signer))));
+        match keys::find_active(self.database.reader()).await? {
+            Some(sealed) => {
+                let known = self.active.load();
+                if known.as_ref().is_none_or(|known| known.0 != sealed.key.id) {
+                    let signer = self.unseal(&sealed)?;
+                    self.active.store(Some(Arc::new((sealed.key.id, signer))));
+                }
             }
+            // A key that is not active any more signs nothing more.
+            None => self.active.store(None),
         }
         self.public.store(Arc::new(public));
         Ok(())

@@ -62,6 +62,30 @@ async fn another_root_secret_does_not_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_active_any_more_signs_nothing() {
+    for world in worlds().await {
+        let service = world.start().await;
+        let keys = &service.app.authority().keys;
+        assert!(keys.is_ready());
+        world
+            .database
+            .write(|transaction| {
+                Box::pin(async move {
+                    transaction
+                        .execute_unprepared("UPDATE signing_keys SET state = 'retired'")
+                        .await?;
+                    Ok::<_, identity_kit::database::StoreError>(())
+                })
+            })
+            .await
+            .unwrap();
+        keys.reload().await.unwrap();
+        assert!(!keys.is_ready());
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn documents_are_public_and_every_algorithm_signs() {
     for (algorithm, world) in ["ES256", "EdDSA", "RS256"].into_iter().zip([
         worlds().await.remove(0),
