@@ -12,9 +12,9 @@ mod startup;
 mod stopwatch;
 mod tokens;
 
-use std::{error::Error, net::SocketAddr};
+use std::{error::Error, iter, net::SocketAddr};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use identity_kit::{entropy::SystemEntropy, id::new_id};
 use report::Report;
 use rig::Rig;
@@ -37,6 +37,9 @@ enum Verb {
         /// database name; without it only SQLite is measured.
         #[arg(long)]
         postgres: Option<String>,
+        /// Measures these parts alone.
+        #[arg(long, value_enum)]
+        only: Vec<Part>,
     },
     /// Serves one bare RPC: the reference that a report starts by itself.
     #[command(hide = true)]
@@ -48,6 +51,21 @@ enum Verb {
     },
 }
 
+/// A part of the report.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Y4: tokens beside raw signatures.
+    Tokens,
+    /// Y7: rotations of refresh tokens beside bare ones.
+    Refresh,
+    /// Y10, Y11: start, memory and size.
+    Startup,
+    /// Y8, Y9: reads of users beside bare ones.
+    Reads,
+    /// Y5: logins beside bare hashes.
+    Logins,
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let runtime = Runtime::new()?;
     match Args::parse().verb {
@@ -55,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             listen,
             database_url,
         } => runtime.block_on(bare::serve(listen, &database_url)),
-        Verb::Report { postgres } => report(&runtime, postgres.as_deref()),
+        Verb::Report { postgres, only } => report(&runtime, postgres.as_deref(), &only),
     }
 }
 
@@ -63,24 +81,43 @@ fn main() -> Result<(), Box<dyn Error>> {
     clippy::print_stdout,
     reason = "the report is what this program is for"
 )]
-fn report(runtime: &Runtime, postgres: Option<&str>) -> Result<(), Box<dyn Error>> {
+fn report(
+    runtime: &Runtime,
+    postgres: Option<&str>,
+    only: &[Part],
+) -> Result<(), Box<dyn Error>> {
+    let wanted = |part| only.is_empty() || only.contains(&part);
     let mut report = Report::default();
-    report.add(tokens::verification()?);
-    report.add(tokens::signing()?);
-    report.add(refresh::on_sqlite(runtime)?);
-    let rig = || -> Result<Rig, Box<dyn Error>> { runtime.block_on(async { Rig::new() }) };
-    report.add(runtime.block_on(startup::startup("SQLite", &rig()?))?);
-    report.add(reads::reads(runtime, "SQLite", &rig()?)?);
-    report.add(logins::logins(runtime, "SQLite", &rig()?)?);
-    if let Some(server) = postgres {
-        let on_postgres = || -> Result<Rig, Box<dyn Error>> {
-            let databases = [database(runtime, server)?, database(runtime, server)?];
-            Ok(rig()?.on_postgres(databases))
+    if wanted(Part::Tokens) {
+        report.add(tokens::verification()?);
+        report.add(tokens::signing()?);
+    }
+    for server in iter::once(None).chain(postgres.map(Some)) {
+        let store = server.map_or("SQLite", |_| "PostgreSQL");
+        let rig = || -> Result<Rig, Box<dyn Error>> {
+            let rig = runtime.block_on(async { Rig::new() })?;
+            Ok(match server {
+                None => rig,
+                Some(server) => {
+                    rig.on_postgres([database(runtime, server)?, database(runtime, server)?])
+                }
+            })
         };
-        report.add(refresh::on_postgres(runtime, &database(runtime, server)?)?);
-        report.add(runtime.block_on(startup::startup("PostgreSQL", &on_postgres()?))?);
-        report.add(reads::reads(runtime, "PostgreSQL", &on_postgres()?)?);
-        report.add(logins::logins(runtime, "PostgreSQL", &on_postgres()?)?);
+        if wanted(Part::Refresh) {
+            report.add(match server {
+                None => refresh::on_sqlite(runtime)?,
+                Some(server) => refresh::on_postgres(runtime, &database(runtime, server)?)?,
+            });
+        }
+        if wanted(Part::Startup) {
+            report.add(runtime.block_on(startup::startup(store, &rig()?))?);
+        }
+        if wanted(Part::Reads) {
+            report.add(reads::reads(runtime, store, &rig()?)?);
+        }
+        if wanted(Part::Logins) {
+            report.add(logins::logins(runtime, store, &rig()?)?);
+        }
     }
     println!("{report}");
     Ok(())

@@ -79,6 +79,8 @@ async fn ends_cleanly(store: Store, service: Service) {
     let status = replica.ended_within(bound).await;
     let status = status.expect("the process ends within its bound");
     assert!(status.success(), "{status}: {}", replica.log_end());
+    // The service's own word: every call that it had accepted was answered before its connection ended.
+    assert!(!replica.log_end().contains("cut off"), "{}", replica.log_end());
     callers.join_all().await;
     watch.await.unwrap();
     drop(silent);
@@ -121,6 +123,9 @@ impl Load {
     }
 }
 
+/// How the client's HTTP/2 library words a connection that the server ended in order.
+const GOING_AWAY: &str = "connection error received: not a result of an error";
+
 /// Whether the call never reached a handler: no connection, a stream that the server did not take, or a request
 /// that was still waiting in the client when its connection closed.
 fn was_not_accepted(status: &Status) -> bool {
@@ -137,6 +142,8 @@ fn was_not_accepted(status: &Status) -> bool {
             !causes.contains("reading a body") && person::reason_of(status).is_none()
         }
         Code::Cancelled => causes.ends_with("connection closed"),
+        // The stream came after the last one that the server announced to answer (RFC 9113, 6.8).
+        Code::Internal => causes.contains(GOING_AWAY),
         _ => false,
     }
 }
