@@ -63,17 +63,19 @@ impl From<DbErr> for MigrateError {
 ///
 /// The schema is newer than this program, or the database refused.
 pub async fn migrate<M: MigratorTrait>(database: &Database) -> Result<(), MigrateError> {
+    // Each migration commits together with the row that says so: where no row is absent nothing is left to do, and
+    // the usual start needs neither the lock nor connections of its own.
+    if !is_behind::<M>(database.reader()).await? {
+        return Ok(());
+    }
     let lock = SchemaLock::take(database).await?;
     let connection = database.unbounded();
-    let result = match check::<M>(&connection).await {
-        Ok(()) => Ok(()),
-        Err(SchemaError::Missing | SchemaError::Behind { .. }) => {
-            InTransactions::<M>::up(&connection, None)
-                .await
-                .map_err(MigrateError::from)
-        }
-        Err(SchemaError::Store(error)) => Err(error.into()),
-        Err(error @ SchemaError::Future { .. }) => Err(MigrateError::Schema(error)),
+    let result = match is_behind::<M>(&connection).await {
+        Ok(false) => Ok(()),
+        Ok(true) => InTransactions::<M>::up(&connection, None)
+            .await
+            .map_err(MigrateError::from),
+        Err(error) => Err(error),
     };
     let closed = connection.close().await.map_err(MigrateError::from);
     lock.release().await;
@@ -89,21 +91,24 @@ pub async fn check_schema<M: MigratorTrait>(database: &Database) -> Result<(), S
     check::<M>(database.reader()).await
 }
 
+/// Whether a migration has not been applied.
+async fn is_behind<M: MigratorTrait>(
+    connection: &sea_orm::DatabaseConnection,
+) -> Result<bool, MigrateError> {
+    match check::<M>(connection).await {
+        Ok(()) => Ok(false),
+        Err(SchemaError::Missing | SchemaError::Behind { .. }) => Ok(true),
+        Err(SchemaError::Store(error)) => Err(error.into()),
+        Err(error @ SchemaError::Future { .. }) => Err(MigrateError::Schema(error)),
+    }
+}
+
 async fn check<M: MigratorTrait>(
     connection: &sea_orm::DatabaseConnection,
 ) -> Result<(), SchemaError> {
-    let manager = SchemaManager::new(connection);
-    let table = M::migration_table_name().to_string();
-    if !manager.has_table(table).await.map_err(StoreError::from)? {
+    let Some(applied) = applied::<M>(connection).await? else {
         return Err(SchemaError::Missing);
-    }
-    let applied: BTreeSet<String> = seaql_migrations::Entity::find()
-        .all(connection)
-        .await
-        .map_err(StoreError::from)?
-        .into_iter()
-        .map(|row| row.version)
-        .collect();
+    };
     let known: Vec<String> = M::migrations()
         .iter()
         .map(|migration| migration.name().to_owned())
@@ -119,6 +124,24 @@ async fn check<M: MigratorTrait>(
     match known.into_iter().find(|name| !applied.contains(name)) {
         Some(next) => Err(SchemaError::Behind { next }),
         None => Ok(()),
+    }
+}
+
+/// The names of the migrations that have been applied; `None` when the database was never migrated.
+async fn applied<M: MigratorTrait>(
+    connection: &sea_orm::DatabaseConnection,
+) -> Result<Option<BTreeSet<String>>, StoreError> {
+    match seaql_migrations::Entity::find().all(connection).await {
+        Ok(rows) => Ok(Some(rows.into_iter().map(|row| row.version).collect())),
+        Err(error) => {
+            // Whether the table is there costs PostgreSQL more than reading it, so that is asked only now.
+            let table = M::migration_table_name().to_string();
+            if SchemaManager::new(connection).has_table(table).await? {
+                Err(error.into())
+            } else {
+                Ok(None)
+            }
+        }
     }
 }
 

@@ -98,9 +98,6 @@ pub enum ServeError {
     /// A certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The descriptor set cannot be served by reflection.
-    #[error("reflection cannot be served: {0}")]
-    Reflection(String),
     /// The names of the server's metrics are taken in the registry.
     #[error("the metrics of the server cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -279,7 +276,7 @@ impl ServerBuilder {
             Face::rpcs_and_web(calls.stack(Doors::new(Services {
                 rpcs: (self.guard)(boxed(self.public)),
                 health: boxed(Routes::new(self.public_health.server(&shutdown))),
-                reflection: reflection::routes(&self.reflected)?.map(boxed),
+                reflection: reflection::service(self.reflected),
                 http: layers::http(self.http),
             }))),
         )?;

@@ -36,7 +36,8 @@ const EDITOR_WRITES: [&str; 2] = ["users.create", "users.update"];
 const READ: &str = ".read";
 
 impl Store {
-    /// Brings the built-in rows in line with the permissions that the rules of the contract name.
+    /// Brings the built-in rows in line with the permissions that the rules of the contract name; one read where they
+    /// are.
     ///
     /// A permission that a rule newly names is added, or becomes built in where somebody made it before. One that no
     /// rule names any more stays with its grants and can then be deleted. The roles and the default type
@@ -49,7 +50,10 @@ impl Store {
         named: BTreeSet<String>,
         entropy: SharedEntropy,
         now: Timestamp,
-    ) -> Result<Done<()>, Error> {
+    ) -> Result<(), Error> {
+        if self.is_in_line(&named).await? {
+            return Ok(());
+        }
         self.write(
             Touched::Everybody,
             (named, entropy),
@@ -63,7 +67,25 @@ impl Store {
                 })
             },
         )
-        .await
+        .await?;
+        Ok(())
+    }
+
+    /// Whether reconciling would change nothing.
+    async fn is_in_line(&self, named: &BTreeSet<String>) -> Result<bool, Error> {
+        let reader = self.database.reader();
+        let rows = reader
+            .query_all_raw(Statement::from_string(
+                reader.get_database_backend(),
+                "SELECT name FROM permissions WHERE built_in
+                 AND EXISTS (SELECT 1 FROM user_types WHERE built_in) AND EXISTS (SELECT 1 FROM roles WHERE built_in)",
+            ))
+            .await?;
+        let built_in: BTreeSet<String> = rows
+            .iter()
+            .map(|row| row.try_get("", "name"))
+            .collect::<Result<_, _>>()?;
+        Ok(built_in == *named)
     }
 
     /// Creates an active user with the role admin.

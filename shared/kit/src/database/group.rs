@@ -128,6 +128,8 @@ impl Broken {
 
 /// The task that writes.
 pub(super) struct Writer {
+    pub(super) connection: DatabaseConnection,
+    /// Opens another one, once the state of the first is not known any more.
     pub(super) open: Arc<dyn Fn() -> DatabaseConnection + Send + Sync>,
     pub(super) context: Context,
     pub(super) queue: mpsc::Receiver<Box<dyn Job>>,
@@ -138,17 +140,15 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) async fn run(mut self) {
-        let mut connection = (self.open)();
         while let Some(job) = self.next().await {
-            if let Err(broken) = self.batch(&connection, job).await {
+            if let Err(broken) = self.batch(job).await {
                 let (Broken::BeforeCommit(error) | Broken::AtCommit(error)) = &broken;
                 tracing::error!(%error, "a batch of writes failed");
-                // The state of the connection is not known any more.
-                drop(connection.close_by_ref().await);
-                connection = (self.open)();
+                drop(self.connection.close_by_ref().await);
+                self.connection = (self.open)();
             }
         }
-        drop(connection.close_by_ref().await);
+        drop(self.connection.close_by_ref().await);
     }
 
     /// Waits for a write; `None` when closed and drained.
@@ -164,13 +164,9 @@ impl Writer {
     }
 
     /// Commits a write together with those that are queued, and answers them all.
-    async fn batch(
-        &mut self,
-        connection: &DatabaseConnection,
-        first: Box<dyn Job>,
-    ) -> Result<(), Broken> {
+    async fn batch(&mut self, first: Box<dyn Job>) -> Result<(), Broken> {
         let mut batch = Vec::new();
-        let outcome = self.commit(connection, first, &mut batch).await;
+        let outcome = self.commit(first, &mut batch).await;
         let end = outcome.as_ref().ok().cloned().flatten();
         if end.is_some() {
             self.context.commits.send_replace(());
@@ -199,7 +195,6 @@ impl Writer {
 
     async fn commit(
         &mut self,
-        connection: &DatabaseConnection,
         first: Box<dyn Job>,
         batch: &mut Vec<Taken>,
     ) -> Result<Option<Position>, Broken> {
@@ -216,7 +211,7 @@ impl Writer {
                 let Some(taken) = batch.last_mut() else { break };
                 let transaction = match &mut transaction {
                     Some(transaction) => transaction,
-                    none => none.insert(begin(connection).await?),
+                    none => none.insert(begin(&self.connection).await?),
                 };
                 run(transaction, taken, self.job_time).await?;
             }

@@ -58,10 +58,10 @@ impl Sqlite {
         create(&file)?;
         let serving = config.exclusive.then(|| serve_lock(&file)).transpose()?;
 
-        // The writer connects first: a new file becomes a WAL database before any reader looks at it.
-        let first = single(options.clone());
-        first.ping().await?;
-        first.close().await?;
+        // The writer connects first: a new file becomes a WAL database before any reader looks at it. And it stays:
+        // closing the last connection of a database writes its log back and removes it, with several syncs.
+        let connection = single(options.clone());
+        connection.ping().await?;
 
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let readers = config
@@ -80,6 +80,7 @@ impl Sqlite {
         let opened = options.clone();
         let writer = tokio::spawn(
             Writer {
+                connection,
                 open: Arc::new(move || single(opened.clone())),
                 context: context.clone(),
                 queue: jobs,
