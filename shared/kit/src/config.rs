@@ -2,6 +2,7 @@
 
 mod args;
 mod file;
+mod network;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -12,6 +13,7 @@ use clap::{
 
 pub use args::{DatabaseArgs, LogFormat, ServerArgs, TelemetryArgs};
 use file::Setting;
+pub use network::{InvalidNetwork, Network};
 
 /// Why a configuration cannot be used: the name of the setting, and what would mend it.
 #[derive(Debug, thiserror::Error)]

@@ -51,13 +51,20 @@ pub fn peer_ip<T>(request: &Request<T>) -> Option<IpAddr> {
 /// there is no socket.
 #[must_use]
 pub fn peer_network<T>(request: &Request<T>) -> String {
-    match peer_ip(request) {
+    match peer_ip(request).map(site) {
         Some(IpAddr::V4(address)) => format!("{address}/32"),
-        Some(IpAddr::V6(address)) => {
-            let site = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
-            format!("{site}/64")
-        }
+        Some(IpAddr::V6(site)) => format!("{site}/64"),
         None => "unknown".to_owned(),
+    }
+}
+
+/// What limits count as one address: an IPv4 address, or the first of an IPv6 site (`/64`).
+pub(crate) fn site(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        address @ IpAddr::V4(_) => address,
     }
 }
 

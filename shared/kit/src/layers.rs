@@ -6,9 +6,10 @@
 //! 4. **catch**: a panic becomes an error like any other, and is then traced and mended.
 //! 5. **shed**: what cannot be served in time is refused before it costs anything.
 //! 6. **deadline**: counts from the arrival, on a thread that a busy store cannot stop.
-//! 7. **dispatch**: leaves the connection's thread for the store's runtime, but for methods that never wait.
+//! 7. **dispatch**: leaves the connection's thread for the store's runtime, but for health, which never waits.
 //! 8. **doors**: health, reflection and plain HTTP, or the guard and behind it the RPCs.
 
+mod arrival;
 mod catch;
 mod deadline;
 mod dispatch;
@@ -20,15 +21,17 @@ mod shed;
 mod trace;
 mod wire;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use prometheus::Registry;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tower::ServiceBuilder;
 
+pub(crate) use arrival::Arrivals;
 pub(crate) use doors::{Doors, Services, http};
 use method::Methods;
 use request_id::RequestIds;
+pub(crate) use shed::BeyondShare;
 
 use crate::server::Limits;
 
@@ -49,32 +52,36 @@ pub(crate) struct Calls {
     methods: Arc<Methods>,
     room: usize,
     times: Arc<deadline::Times>,
-    places: Arc<dispatch::Places>,
+    arrivals: Arrivals,
+    store: Handle,
 }
 
 impl Calls {
-    /// The shared part: metrics in `registry`, everything but `inline` on `store`, no default deadline for `endless`.
+    /// The shared part: metrics in `registry`, everything but health on `store`, no default deadline for `endless`.
     pub(crate) fn new(
         registry: &Registry,
         limits: &Limits,
-        inline: &[&'static str],
         endless: &[&'static str],
         store: Handle,
     ) -> Result<Self, prometheus::Error> {
         let endless = endless.iter().copied().chain(doors::ENDLESS);
+        let methods = Methods::new(registry)?;
         Ok(Self {
             ids: Arc::new(RequestIds::new()),
-            methods: Arc::new(Methods::new(registry)?),
+            arrivals: Arrivals::new(limits.message_timeout, &methods),
+            methods: Arc::new(methods),
             room: limits.max_calls,
             times: Arc::new(deadline::Times {
                 longest: limits.max_call_time,
                 endless: endless.collect(),
             }),
-            places: Arc::new(dispatch::Places {
-                inline: inline.iter().copied().collect::<HashSet<_>>(),
-                store,
-            }),
+            store,
         })
+    }
+
+    /// The bound that a connection puts on the bodies of its requests.
+    pub(crate) fn arrivals(&self) -> Arrivals {
+        self.arrivals.clone()
     }
 
     /// The layers in front of a listener's doors.
@@ -87,7 +94,7 @@ impl Calls {
             .layer_fn(catch::Service::new)
             .layer_fn(|inner| shed::Service::new(inner, Arc::clone(&slots)))
             .layer_fn(|inner| deadline::Service::new(inner, Arc::clone(&self.times)))
-            .layer_fn(|inner| dispatch::Service::new(inner, Arc::clone(&self.places)))
+            .layer_fn(|inner| dispatch::Service::new(inner, self.store.clone()))
             .service(doors)
     }
 }

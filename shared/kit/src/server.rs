@@ -6,7 +6,10 @@ mod connection;
 mod endpoint;
 mod limits;
 mod reflection;
+mod refusals;
+mod shares;
 mod tls;
+mod usage;
 mod workers;
 
 use std::{
@@ -31,6 +34,7 @@ use crate::{
 };
 use endpoint::{Endpoint, Face};
 pub use limits::{Limits, MAX_MESSAGE_BYTES};
+use refusals::RefusalMetric;
 pub use tls::{TlsError, TlsFiles, install_crypto};
 use workers::Workers;
 
@@ -118,7 +122,6 @@ pub struct ServerBuilder {
     public_health: Health,
     internal_health: Health,
     reflected: Vec<String>,
-    inline: Vec<&'static str>,
     endless: Vec<&'static str>,
     registry: Registry,
     drain_delay: Duration,
@@ -141,7 +144,6 @@ impl ServerBuilder {
             public_health: Health::new([]),
             internal_health: Health::new([]),
             reflected: Vec::new(),
-            inline: Vec::new(),
             endless: Vec::new(),
             registry: Registry::new(),
             drain_delay: Duration::ZERO,
@@ -207,13 +209,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Answers these methods (`/package.Service/Method`) on the connection's own thread: they never wait.
-    pub fn inline(mut self, methods: &[&'static str]) -> Self {
-        self.inline.extend(methods);
-        self
-    }
-
-    /// Gives these methods no deadline but the caller's: they answer for as long as somebody listens.
+    /// Gives these methods (`/package.Service/Method`) no deadline but the caller's: they answer for as long as
+    /// somebody listens.
     pub fn endless(mut self, methods: &[&'static str]) -> Self {
         self.endless.extend(methods);
         self
@@ -251,7 +248,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Serves until the shutdown is over. RPCs run on the runtime that calls this, but for the inline ones.
+    /// Serves until the shutdown is over. RPCs run on the runtime that calls this, but for health.
     ///
     /// # Errors
     /// The server cannot start. Nothing that happens to a connection ends it.
@@ -264,39 +261,49 @@ impl ServerBuilder {
         let calls = Calls::new(
             &self.registry,
             &self.limits,
-            &self.inline,
             &self.endless,
             Handle::current(),
         )?;
+        let refusals = RefusalMetric::new(&self.registry)?;
+        let among_peers = self.limits.among_peers();
         let public = Endpoint::new(
             "public",
             self.listeners.public,
             self.public_tls.as_ref(),
-            &self.limits,
-            Face::rpcs_and_web(calls.stack(Doors::new(Services {
-                rpcs: (self.guard)(boxed(self.public)),
-                health: boxed(Routes::new(self.public_health.server(&shutdown))),
-                reflection: reflection::service(self.reflected),
-                http: layers::http(self.http),
-            }))),
+            self.limits,
+            &refusals,
+            Face::rpcs_and_web(
+                calls.stack(Doors::new(Services {
+                    rpcs: (self.guard)(boxed(self.public)),
+                    health: boxed(Routes::new(self.public_health.server(&shutdown))),
+                    reflection: reflection::service(self.reflected),
+                    http: layers::http(self.http),
+                })),
+                calls.arrivals(),
+            ),
         )?;
         let internal = Endpoint::new(
             "internal",
             self.listeners.internal,
             self.internal_tls.as_ref(),
-            &self.limits,
-            Face::rpcs(calls.stack(Doors::new(Services {
-                rpcs: (self.guard)(boxed(self.internal)),
-                health: boxed(Routes::new(self.internal_health.server(&shutdown))),
-                reflection: None,
-                http: layers::http(axum::Router::new()),
-            }))),
+            among_peers.clone(),
+            &refusals,
+            Face::rpcs(
+                calls.stack(Doors::new(Services {
+                    rpcs: (self.guard)(boxed(self.internal)),
+                    health: boxed(Routes::new(self.internal_health.server(&shutdown))),
+                    reflection: None,
+                    http: layers::http(axum::Router::new()),
+                })),
+                calls.arrivals(),
+            ),
         )?;
         let admin = Endpoint::new(
             "admin",
             self.listeners.admin,
             None,
-            &self.limits,
+            among_peers,
+            &refusals,
             Face::Http(admin::router(
                 self.registry,
                 self.public_health.clone(),

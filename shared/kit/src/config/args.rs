@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::ConfigError;
+use super::{ConfigError, Network};
 use crate::server::{Limits, Listeners, TlsFiles};
 
 /// What a server listens on, and how.
@@ -52,6 +52,26 @@ pub struct ServerArgs {
     /// Most open connections of each listener; more are refused
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().max_connections)]
     pub max_connections: usize,
+    /// Most open connections of one source address (an IPv4 address, or an IPv6 /64) on the public listener; more are
+    /// closed at once. 0 means no share; not set means an eighth of --max-connections
+    #[arg(long, value_name = "COUNT")]
+    pub max_connections_per_address: Option<usize>,
+    /// Most calls under way of one source address on the public listener; more are refused with OVERLOADED. 0 means no
+    /// share
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().max_calls_per_address.unwrap_or_default())]
+    pub max_calls_per_address: usize,
+    /// Address or network (203.0.113.0/24) of a proxy or gateway that stands for many callers, and so has no share of
+    /// its own; may be repeated
+    #[arg(long, value_name = "NETWORK")]
+    pub shared_address: Vec<Network>,
+    /// How long a connection of the public listener may be open without a call under way, in seconds; 0 means for its
+    /// whole age
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub idle_timeout_seconds: u32,
+    /// How long the message of a call may take to arrive after its headers, in seconds; 0 means for the time of the
+    /// call
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    pub message_timeout_seconds: u16,
     /// Threads that serve connections; 0 means one a core
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub io_threads: usize,
@@ -123,8 +143,16 @@ impl ServerArgs {
     /// The limits of the listeners.
     #[must_use]
     pub fn limits(&self) -> Limits {
+        let share = self
+            .max_connections_per_address
+            .unwrap_or_else(|| (self.max_connections / Limits::SHARE_PARTS).max(1));
         Limits {
             max_connections: self.max_connections,
+            max_connections_per_address: Some(share).filter(|&count| count > 0),
+            max_calls_per_address: Some(self.max_calls_per_address).filter(|&count| count > 0),
+            shared_addresses: self.shared_address.clone(),
+            idle_timeout: seconds(self.idle_timeout_seconds),
+            message_timeout: seconds(self.message_timeout_seconds.into()),
             ..Limits::default()
         }
     }
@@ -140,6 +168,11 @@ impl ServerArgs {
     pub fn drain_delay(&self) -> Duration {
         Duration::from_secs(self.drain_delay_seconds.into())
     }
+}
+
+/// A time that is none when it is 0.
+fn seconds(count: u32) -> Option<Duration> {
+    (count > 0).then(|| Duration::from_secs(count.into()))
 }
 
 fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ConfigError> {

@@ -172,3 +172,32 @@ fn service_keys_never_travel_in_plaintext_between_machines() {
         .require_private_internal_listener()
         .expect("is on this machine");
 }
+
+#[test]
+fn an_address_has_a_part_of_the_listener_until_told_otherwise() {
+    let limits = |args: &[&str]| parse(args).expect("parses").server.limits();
+    let plain = limits(&[]);
+    assert_eq!(plain.max_connections_per_address, Some(512));
+    assert_eq!(plain.max_calls_per_address, Some(1024));
+    let small = limits(&["--max-connections=80"]);
+    assert_eq!(small.max_connections_per_address, Some(10));
+    let none = limits(&[
+        "--max-connections-per-address=0",
+        "--max-calls-per-address=0",
+        "--idle-timeout-seconds=0",
+        "--message-timeout-seconds=0",
+    ]);
+    assert_eq!(none.max_connections_per_address, None);
+    assert_eq!(none.max_calls_per_address, None);
+    assert_eq!(none.idle_timeout, None);
+    assert_eq!(none.message_timeout, None);
+    let shared = parse_with(
+        "shared_address = [\"203.0.113.0/24\", \"::1\"]",
+        &["--idle-timeout-seconds=7"],
+    );
+    let shared = shared.expect("parses").server.limits();
+    assert_eq!(shared.shared_addresses.len(), 2);
+    assert_eq!(shared.idle_timeout, Some(std::time::Duration::from_secs(7)));
+    let wrong = parse(&["--shared-address=203.0.113.1/24"]).expect_err("is refused");
+    assert!(wrong.contains("--shared-address"), "{wrong}");
+}

@@ -1,12 +1,10 @@
-//! Chooses the thread of a call: the store's runtime, or the connection's own for methods that never wait.
+//! Chooses the thread of a call: the store's runtime, or the connection's own for health, which never waits.
 
 use std::{
-    collections::HashSet,
     convert::Infallible,
     future::Future,
     panic::resume_unwind,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -19,29 +17,16 @@ use tracing::{Instrument, Span};
 
 use super::{deadline::Deadline, doors, wire};
 
-/// Where calls run.
-pub(super) struct Places {
-    /// Methods that run on the connection's thread.
-    pub(super) inline: HashSet<&'static str>,
-    /// Where all others run: with the database pools and the feeds.
-    pub(super) store: Handle,
-}
-
-impl Places {
-    fn is_inline(&self, path: &str) -> bool {
-        doors::is_health(path) || self.inline.contains(path)
-    }
-}
-
 #[derive(Clone)]
 pub(crate) struct Service<S> {
     inner: S,
-    places: Arc<Places>,
+    /// Where the database pools and the feeds are.
+    store: Handle,
 }
 
 impl<S> Service<S> {
-    pub(super) fn new(inner: S, places: Arc<Places>) -> Self {
-        Self { inner, places }
+    pub(super) fn new(inner: S, store: Handle) -> Self {
+        Self { inner, store }
     }
 }
 
@@ -65,7 +50,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let deadline = request.extensions().get().map(|Deadline(at)| *at);
-        if self.places.is_inline(request.uri().path()) {
+        if doors::is_health(request.uri().path()) {
             let call = self.inner.call(request);
             return ResponseFuture::Here(Box::pin(deadline::scope(deadline, call)));
         }
@@ -75,7 +60,7 @@ where
         let call = async move { inner.call(request).await };
         let task = deadline::scope(deadline, call).instrument(Span::current());
         ResponseFuture::There {
-            task: AbortOnDropHandle::new(self.places.store.spawn(task)),
+            task: AbortOnDropHandle::new(self.store.spawn(task)),
             grpc,
         }
     }

@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::wire;
+use super::{arrival, wire};
 use crate::context::RequestId;
 
 /// What the library says of a message that it cannot read. It has no other way of telling these from defects.
@@ -74,6 +74,8 @@ fn translate(status: &Status) -> Option<Failure> {
             ErrorReason::MessageTooLarge,
             "the message is larger than the server takes",
         ),
+        // gRPC-Web's translation puts the error of the body into words of its own.
+        _ if says(&[arrival::LATE]) => arrival::late(),
         Code::Internal | Code::Unimplemented if says(&UNREADABLE) => Failure::new(
             ErrorReason::MalformedMessage,
             "the message cannot be decoded",

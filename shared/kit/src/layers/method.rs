@@ -144,6 +144,15 @@ impl Methods {
         });
     }
 
+    /// The paths of the methods whose callers send a stream of messages.
+    pub(super) fn client_streams(&self) -> Vec<String> {
+        let streams = self.by_path.iter().filter(|(_, number)| {
+            let [kind, ..] = &self.get(**number).labels;
+            matches!(kind.as_str(), "client_stream" | "bidi_stream")
+        });
+        streams.map(|(path, _)| path.clone()).collect()
+    }
+
     /// The number of the method that a path names.
     pub(super) fn find(&self, path: &str) -> usize {
         self.by_path.get(path).copied().unwrap_or_default()

@@ -1,6 +1,7 @@
-//! One connection: its handshake, its calls, its age and its end.
+//! One connection: its handshake, its calls, its idleness, its age and its end.
 
 use std::{
+    convert::Infallible,
     hash::{BuildHasher, Hasher, RandomState},
     io,
     net::SocketAddr,
@@ -24,15 +25,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{endpoint::Shared, tls};
+use super::{
+    endpoint::Shared,
+    shares::Place,
+    tls,
+    usage::{Held, Usage},
+};
+use crate::layers::BeyondShare;
 
 /// The length of the HTTP/2 preface; no HTTP/1.1 request is shorter.
 const OPENING_BYTES: usize = 24;
 
-/// Serves a connection to its end. When `until` is cancelled it finishes the calls that have begun.
+/// Serves a connection to its end, on its place in the share of its address. When `until` is cancelled it finishes the calls that have begun.
 pub(super) async fn serve(
     socket: std::net::TcpStream,
     address: SocketAddr,
+    place: Option<Place>,
     shared: &Arc<Shared>,
     until: &CancellationToken,
 ) {
@@ -44,7 +52,7 @@ pub(super) async fn serve(
             address: Some(address),
             ..PeerInfo::default()
         };
-        return converse(socket, peer, shared, until).await;
+        return converse(socket, peer, place, shared, until).await;
     };
     let handshake = timeout(
         shared.limits.handshake_timeout,
@@ -56,7 +64,7 @@ pub(super) async fn serve(
                 address: Some(address),
                 sans: tls::subject_names(socket.get_ref().1).into(),
             };
-            converse(socket, peer, shared, until).await;
+            converse(socket, peer, place, shared, until).await;
         }
         Some(Ok(Err(error))) => {
             tracing::debug!(listener = shared.name, %error, "the TLS handshake failed");
@@ -76,8 +84,13 @@ enum Stage {
     Ending,
 }
 
-async fn converse<S>(socket: S, peer: PeerInfo, shared: &Arc<Shared>, until: &CancellationToken)
-where
+async fn converse<S>(
+    socket: S,
+    peer: PeerInfo,
+    place: Option<Place>,
+    shared: &Arc<Shared>,
+    until: &CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &shared.limits;
@@ -86,14 +99,23 @@ where
         socket,
         heard: Arc::clone(&heard),
     };
-    let for_calls = Arc::clone(shared);
+    let usage = Usage::new(place);
+    let (for_calls, used) = (Arc::clone(shared), Arc::clone(&usage));
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let call = used.begin();
         request.extensions_mut().insert(peer.clone());
+        if !call.is_within_share() {
+            request.extensions_mut().insert(BeyondShare);
+        }
         let shared = Arc::clone(&for_calls);
-        async move { shared.face.answer(request).await }
+        async move {
+            let answer = shared.face.answer(request).await?;
+            Ok::<_, Infallible>(answer.map(|body| Held::new(body, call)))
+        }
     });
     let mut connection = pin!(shared.http.serve_connection(TokioIo::new(socket), service));
     let mut timer = pin!(sleep(limits.handshake_timeout));
+    let mut idle = pin!(usage.idle_for(limits.idle_timeout));
     let mut stage = Stage::Silent;
     loop {
         tokio::select! {
@@ -104,6 +126,7 @@ where
                 return;
             }
             () = until.cancelled(), if !matches!(stage, Stage::Ending) => {}
+            () = idle.as_mut(), if matches!(stage, Stage::Open) => {}
             () = timer.as_mut() => match stage {
                 Stage::Silent if heard.load(Ordering::Relaxed) < OPENING_BYTES => return,
                 Stage::Silent => {

@@ -16,10 +16,12 @@ use tower::{Layer, Service};
 
 use super::{
     Limits, ServeError, accept,
+    refusals::{RefusalMetric, Refusals},
+    shares::Shares,
     tls::{Certificates, TlsFiles},
     workers::Workers,
 };
-use crate::layers::{Stack, StackBody};
+use crate::layers::{Arrivals, Stack, StackBody};
 
 /// The least that the library takes as the buffer of an HTTP/1.1 connection.
 const MIN_BUFFER_BYTES: usize = 8192;
@@ -33,6 +35,7 @@ pub(super) enum Face {
     Rpcs {
         native: Stack,
         web: Option<GrpcWebService<Stack>>,
+        arrivals: Arrivals,
     },
     /// Plain HTTP.
     Http(axum::Router),
@@ -42,18 +45,20 @@ impl Face {
     /// gRPC and gRPC-Web.
     ///
     /// The translation stands beside the native path: in front of it, it would refuse every other HTTP/1.1 request.
-    pub(super) fn rpcs_and_web(stack: Stack) -> Self {
+    pub(super) fn rpcs_and_web(stack: Stack, arrivals: Arrivals) -> Self {
         Self::Rpcs {
             web: Some(GrpcWebLayer::new().layer(stack.clone())),
             native: stack,
+            arrivals,
         }
     }
 
     /// gRPC alone.
-    pub(super) fn rpcs(stack: Stack) -> Self {
+    pub(super) fn rpcs(stack: Stack, arrivals: Arrivals) -> Self {
         Self::Rpcs {
             native: stack,
             web: None,
+            arrivals,
         }
     }
 
@@ -63,12 +68,19 @@ impl Face {
         request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, Infallible> {
         match self {
-            Self::Rpcs { web: Some(web), .. } if is_grpc_web(&request) => {
-                let answer = web.clone().call(request).await?;
+            Self::Rpcs {
+                web: Some(web),
+                arrivals,
+                ..
+            } if is_grpc_web(&request) => {
+                let answer = web.clone().call(arrivals.bound(request)).await?;
                 Ok(answer.map(Either::Right))
             }
-            Self::Rpcs { native, .. } => {
-                let answer = native.clone().call(request.map(Body::new)).await?;
+            Self::Rpcs {
+                native, arrivals, ..
+            } => {
+                let request = arrivals.bound(request).map(Body::new);
+                let answer = native.clone().call(request).await?;
                 Ok(answer.map(Either::Left))
             }
             Self::Http(router) => {
@@ -90,6 +102,7 @@ fn is_grpc_web<B>(request: &Request<B>) -> bool {
 pub(super) struct Endpoint {
     listener: TcpListener,
     shared: Shared,
+    refusals: Refusals,
 }
 
 /// What all connections of a listener share.
@@ -100,6 +113,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) http: auto::Builder<TokioExecutor>,
     pub(super) connections: TaskTracker,
+    pub(super) shares: Option<Arc<Shares>>,
 }
 
 impl Endpoint {
@@ -108,7 +122,8 @@ impl Endpoint {
         name: &'static str,
         listener: TcpListener,
         tls: Option<&TlsFiles>,
-        limits: &Limits,
+        limits: Limits,
+        refusals: &RefusalMetric,
         face: Face,
     ) -> Result<Self, ServeError> {
         let certificates = tls
@@ -118,13 +133,15 @@ impl Endpoint {
             .map(Arc::new);
         Ok(Self {
             listener,
+            refusals: refusals.of(name, limits.refusal_log_interval),
             shared: Shared {
                 name,
                 face,
                 certificates,
-                limits: limits.clone(),
-                http: protocols(limits),
+                http: protocols(&limits),
                 connections: TaskTracker::new(),
+                shares: Shares::within(&limits),
+                limits,
             },
         })
     }
@@ -159,6 +176,7 @@ impl Endpoint {
             listener,
             shared,
             workers.queues(),
+            self.refusals,
             until.clone(),
         ));
         Ok(connections)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::config::Network;
+
 /// The largest message in either direction, in bytes. Services set it on each generated server:
 /// `.max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)`.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -11,6 +13,13 @@ pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 pub struct Limits {
     /// Most open connections; a further one is closed at once.
     pub max_connections: usize,
+    /// Most open connections of one source address: an IPv4 address, or an IPv6 `/64`. None means all of them.
+    pub max_connections_per_address: Option<usize>,
+    /// Most calls under way of one source address, to the end of their answers; further ones are refused with
+    /// OVERLOADED. None means all of them.
+    pub max_calls_per_address: Option<usize>,
+    /// Addresses that stand for many callers, as a proxy's do: they have no share of their own.
+    pub shared_addresses: Vec<Network>,
     /// Most calls under way on one connection.
     pub max_concurrent_streams: u32,
     /// Most calls under way on one listener; further ones are refused with OVERLOADED.
@@ -39,22 +48,49 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// How long the headers of an HTTP/1.1 request may take, also on a connection kept alive.
     pub header_read_timeout: Duration,
+    /// How long a connection may be open without a call under way. HTTP/2 pings are no calls. None means its whole age.
+    pub idle_timeout: Option<Duration>,
     /// How old a connection may become, give or take a tenth, so that replicas share the callers.
     pub max_connection_age: Duration,
     /// How long its calls may take after that.
     pub max_connection_age_grace: Duration,
     /// How long a call may take when its caller does not say or says more.
     pub max_call_time: Duration,
+    /// How long the message of a call that sends one alone may take to arrive, once the call waits for it. None means
+    /// as long as the call may take.
+    pub message_timeout: Option<Duration>,
+    /// The shortest time between two log lines about refused connections.
+    pub refusal_log_interval: Duration,
     /// How often the certificate files are read for changes.
     pub certificate_poll: Duration,
 }
 
+impl Limits {
+    /// The part of a listener that one address may have by default: eight hosts together can fill it, not one, and an
+    /// office behind one address still has hundreds of connections.
+    pub const SHARE_PARTS: usize = 8;
+
+    /// These limits for a listener that strangers do not reach: no shares of addresses, and idle connections stay.
+    pub(super) fn among_peers(&self) -> Self {
+        Self {
+            max_connections_per_address: None,
+            max_calls_per_address: None,
+            idle_timeout: None,
+            ..self.clone()
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
+        let (max_connections, max_calls) = (4096, 8192);
         Self {
-            max_connections: 4096,
+            max_connections,
+            max_connections_per_address: Some(max_connections / Self::SHARE_PARTS),
+            max_calls_per_address: Some(max_calls / Self::SHARE_PARTS),
+            shared_addresses: Vec::new(),
             max_concurrent_streams: 100,
-            max_calls: 8192,
+            max_calls,
             max_header_bytes: 16 * 1024,
             max_header_lines: 100,
             max_frame_bytes: 16 * 1024,
@@ -67,9 +103,12 @@ impl Default for Limits {
             keep_alive_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(5),
             header_read_timeout: Duration::from_secs(10),
+            idle_timeout: Some(Duration::from_mins(5)),
             max_connection_age: Duration::from_mins(30),
             max_connection_age_grace: Duration::from_mins(1),
             max_call_time: Duration::from_secs(30),
+            message_timeout: Some(Duration::from_secs(5)),
+            refusal_log_interval: Duration::from_secs(1),
             certificate_poll: Duration::from_secs(2),
         }
     }

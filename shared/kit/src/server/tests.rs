@@ -3,6 +3,10 @@
 mod calls;
 mod end;
 mod faces;
+mod frames;
 mod harness;
+mod idle;
 mod limits;
+mod messages;
+mod shares;
 mod tls;

@@ -13,7 +13,7 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use super::harness::{PATIENCE, TestServer, channel, list, refused};
+use super::harness::{PATIENCE, TestServer, channel, list, metrics, refused};
 use crate::{
     health::{ProbeError, probe},
     server::Limits,
@@ -75,13 +75,7 @@ async fn a_call_that_was_accepted_is_finished() {
 }
 
 async fn begun_twice(admin: std::net::SocketAddr) -> bool {
-    use tokio::io::AsyncWriteExt;
-    let mut socket = TcpStream::connect(admin).await.expect("connects");
-    let head = b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
-    socket.write_all(head).await.expect("writes");
-    let mut text = String::new();
-    socket.read_to_string(&mut text).await.expect("reads");
-    text.lines().any(|line| {
+    metrics(admin).await.lines().any(|line| {
         line.starts_with("grpc_server_started_total")
             && line.contains("ListSessions")
             && line.ends_with(" 2")

@@ -1,8 +1,8 @@
 //! A server on free ports with a small service behind it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::ready, net::SocketAddr, time::Duration};
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use identity_guard::services::PeerInfo;
 use identity_proto::auth::v1::{
     ListSessionsRequest, ListSessionsResponse, RevokeAllSessionsRequest, RevokeAllSessionsResponse,
@@ -12,7 +12,11 @@ use identity_proto::auth::v1::{
     session_service_server::{SessionService, SessionServiceServer},
 };
 use identity_proto::auth::v1::{WatchRequest, WatchResponse};
-use tokio::task::JoinHandle;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
 use tonic::{Request, Response, Status, Streaming, service::Routes, transport::Channel};
 
 use crate::{
@@ -24,7 +28,6 @@ use crate::{
 };
 
 pub(super) const LIST: &str = "/identity.auth.v1.SessionService/ListSessions";
-pub(super) const REVOKE: &str = "/identity.auth.v1.SessionService/RevokeSession";
 const WATCH: &str = "/identity.auth.v1.AccessFeedService/Watch";
 
 /// How long a test waits for what must happen.
@@ -52,13 +55,9 @@ impl SessionService for Sessions {
 
     async fn revoke_session(
         &self,
-        request: Request<RevokeSessionRequest>,
+        _request: Request<RevokeSessionRequest>,
     ) -> Result<Response<RevokeSessionResponse>, Status> {
-        let revision = seen(&request).client_id;
-        Ok(Response::new(RevokeSessionResponse {
-            refresh_tokens_revoked: 0,
-            revision,
-        }))
+        Ok(Response::new(RevokeSessionResponse::default()))
     }
 
     async fn revoke_all_sessions(
@@ -85,7 +84,7 @@ fn seen<T>(request: &Request<T>) -> Session {
     }
 }
 
-/// A feed that never says anything and never ends.
+/// A feed that says nothing until its requests break.
 struct Feed;
 
 #[tonic::async_trait]
@@ -94,9 +93,12 @@ impl AccessFeedService for Feed {
 
     async fn watch(
         &self,
-        _request: Request<Streaming<WatchRequest>>,
+        request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Ok(Response::new(Box::pin(stream::pending())))
+        let broken = request
+            .into_inner()
+            .filter_map(|request| ready(request.err().map(Err)));
+        Ok(Response::new(Box::pin(broken.chain(stream::pending()))))
     }
 }
 
@@ -139,7 +141,6 @@ impl TestServer {
             .internal(rpcs.add_service(AccessFeedServiceServer::new(Feed)))
             .health(public_health.clone(), internal_health.clone())
             .reflection(true, &names)
-            .inline(&[REVOKE])
             .endless(&[WATCH])
             .drain(Duration::ZERO, Duration::from_millis(300));
         let shutdown = Shutdown::manual();
@@ -167,6 +168,16 @@ impl TestServer {
             .expect("does not panic")
             .expect("started");
     }
+}
+
+/// The operators' page of metrics.
+pub(super) async fn metrics(admin: SocketAddr) -> String {
+    let mut socket = TcpStream::connect(admin).await.expect("connects");
+    let head = b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    socket.write_all(head).await.expect("writes");
+    let mut text = String::new();
+    socket.read_to_string(&mut text).await.expect("reads");
+    text
 }
 
 /// A lazy connection to an address.
