@@ -44,6 +44,8 @@ fn client_from(address: SocketAddr, from: Ipv4Addr) -> SessionServiceClient<Chan
 fn one_connection() -> Limits {
     Limits {
         max_connections_per_address: Some(1),
+        // Nothing else closes a connection that says nothing.
+        handshake_timeout: PATIENCE * 10,
         ..Limits::default()
     }
 }
