@@ -126,6 +126,11 @@ pub struct TokenArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 90 * 24 * HOUR,
           value_parser = clap::value_parser!(u64).range(MINUTE..=5 * 365 * 24 * HOUR))]
     pub session_seconds: u64,
+    /// How long the lost answer of a refresh can be fetched again with the same token, in seconds; 0 makes every
+    /// second use a replay, which ends the session
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(..=60))]
+    pub refresh_retry_seconds: u64,
 }
 
 /// What verifying a password costs, and how often it may be tried.
@@ -215,6 +220,7 @@ impl Config {
             access_token_life: Duration::from_secs(self.tokens.access_token_seconds),
             idle_life: Duration::from_secs(self.tokens.session_idle_seconds),
             absolute_life: Duration::from_secs(self.tokens.session_seconds),
+            retry_window: Duration::from_secs(self.tokens.refresh_retry_seconds),
             throttle: ThrottleLimits {
                 pair: limit(self.login.login_attempts),
                 network: limit(self.login.login_attempts_per_network),

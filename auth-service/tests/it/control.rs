@@ -1,19 +1,24 @@
-//! The control of the parallel refreshes: the same race without the one arbiter is seen to be lost.
+//! The controls of the races: the same without the guard is seen to be lost.
 
 use std::sync::Arc;
 
 use auth_service::{
-    domain::opaque_token::{OpaqueToken, TokenKind},
+    domain::{
+        account::AccountStatus,
+        opaque_token::{OpaqueToken, TokenKind},
+    },
     store::refresh,
 };
+use identity_guard::status::ErrorReason;
 use identity_kit::{
     database::{Database, StoreError},
     entropy::SystemEntropy,
 };
 use sea_orm::{ConnectionTrait as _, Statement};
 use tokio::sync::Barrier;
+use tonic::Code;
 
-use crate::harness::worlds;
+use crate::harness::{ADA, PASSWORD, refused, worlds};
 
 const CALLERS: usize = 8;
 
@@ -85,4 +90,28 @@ async fn rotate_without_arbiter(
         })
         .await;
     written.unwrap().value
+}
+
+#[tokio::test]
+async fn rights_that_are_remembered_instead_of_read_let_a_suspended_user_in() {
+    for world in worlds().await {
+        let service = world.start().await;
+        let tokens = service.login("ada").await;
+        world.directory.remember();
+        world
+            .directory
+            .change(ADA, |user| user.status = AccountStatus::Suspended);
+
+        // Without the guard, which is that each mint reads status and rights anew.
+        let successor = service.refresh(&tokens.refresh_token).await.unwrap();
+        service.login("ada").await;
+
+        // With it.
+        world.directory.forget();
+        let login = service.try_login("ada", PASSWORD).await;
+        refused(login, Code::PermissionDenied, ErrorReason::AccountSuspended);
+        let refresh = service.refresh(&successor.refresh_token).await;
+        assert!(refresh.is_err());
+        service.stop().await;
+    }
 }

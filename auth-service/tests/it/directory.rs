@@ -35,6 +35,8 @@ pub(crate) struct User {
 pub(crate) struct Directory {
     users: Mutex<HashMap<String, User>>,
     operations: Mutex<Vec<String>>,
+    /// What is answered instead of the truth, with the position that it was read at.
+    remembered: Mutex<Option<(HashMap<String, User>, Position)>>,
     revision: AtomicU64,
     pub(crate) away: AtomicBool,
     /// Does what it is asked and loses the answer of a password change.
@@ -56,6 +58,30 @@ impl Directory {
         self.lock().get(id).expect("the user exists").clone()
     }
 
+    /// Answers from now on with what holds now, as a cache without invalidation does.
+    pub(crate) fn remember(&self) {
+        let memory = (self.lock().clone(), self.position());
+        *self.memory() = Some(memory);
+    }
+
+    /// Answers with the truth again.
+    pub(crate) fn forget(&self) {
+        *self.memory() = None;
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Option<(HashMap<String, User>, Position)>> {
+        self.remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What readers are shown, and its position.
+    fn shown(&self) -> (HashMap<String, User>, Position) {
+        self.memory()
+            .clone()
+            .unwrap_or_else(|| (self.lock().clone(), self.position()))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, User>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,14 +97,14 @@ impl Directory {
         Position::new("directory", self.revision.load(Ordering::SeqCst))
     }
 
-    fn access(&self, id: &str, user: &User) -> AccessSnapshot {
+    fn access(id: &str, user: &User, position: Position) -> AccessSnapshot {
         AccessSnapshot {
             user_id: UserId::trusted(id),
             status: user.status,
             roles: user.roles.clone(),
             direct_permissions: Vec::new(),
             effective_permissions: user.permissions.clone(),
-            position: self.position(),
+            position,
         }
     }
 }
@@ -90,7 +116,7 @@ impl UserDirectory for Directory {
         whose: Whose<'_>,
     ) -> Result<Option<Credential>, DirectoryError> {
         self.available()?;
-        let users = self.lock();
+        let (users, position) = self.shown();
         let found = users.iter().find(|(id, user)| match whose {
             Whose::User(wanted) => wanted.as_str() == *id,
             Whose::Login(login) => [&user.username, &user.email].contains(&&login.canonical()),
@@ -99,7 +125,7 @@ impl UserDirectory for Directory {
             password_hash: user.hash.clone(),
             password_change_required: user.change_required,
             version: user.version,
-            access: self.access(id, user),
+            access: Self::access(id, user, position.clone()),
             forbidden_passwords: vec![user.username.clone()],
         }))
     }
@@ -110,9 +136,9 @@ impl UserDirectory for Directory {
         _at_least: Option<&Position>,
     ) -> Result<Option<AccessSnapshot>, DirectoryError> {
         self.available()?;
-        let users = self.lock();
+        let (users, position) = self.shown();
         let user = users.get(user_id.as_str());
-        Ok(user.map(|user| self.access(user_id.as_str(), user)))
+        Ok(user.map(|user| Self::access(user_id.as_str(), user, position)))
     }
 
     async fn set_password_hash(&self, change: &PasswordChange) -> Result<Position, DirectoryError> {

@@ -1,6 +1,6 @@
 //! Refresh tokens: one successor whatever the crowd, the same one for a lost answer, the end for a replay.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use identity_dev::{api::Api, service::Service};
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use crate::harness::{
 on_both_stores!(
     fifty_parallel_refreshes_never_leave_two_live_successors,
     a_lost_answer_is_retried_and_a_replay_ends_the_family,
+    a_replay_after_the_window_ends_the_family,
     a_retry_needs_the_request_id_of_the_first_call,
 );
 
@@ -83,6 +84,26 @@ async fn a_lost_answer_is_retried_and_a_replay_ends_the_family(store: Store) {
     let access = validate(&world.api, &latest.access_token).await;
     assert_eq!(refused(access), "TOKEN_REVOKED");
     let access = person.read_self(&world.api, &latest.access_token).await;
+    assert_eq!(refused(access), "TOKEN_REVOKED");
+    world.dispose().await;
+}
+
+async fn a_replay_after_the_window_ends_the_family(store: Store) {
+    let mut world = World::prepared(store).await;
+    let window = Duration::from_secs(1);
+    world.auth.launch.extra = vec![format!("--refresh-retry-seconds={}", window.as_secs())];
+    world.start().await;
+    let person = world.person("ada").await;
+    let first = person.log_in(&world.api).await.unwrap();
+    let latest = refresh(&world.api, &first.refresh_token).await.unwrap();
+    // The successor is unused, so that the time alone makes the difference.
+    tokio::time::sleep(window + Duration::from_millis(100)).await;
+
+    let replay = refresh(&world.api, &first.refresh_token).await;
+    assert_eq!(refused(replay), "REFRESH_TOKEN_INVALID");
+    let heir = refresh(&world.api, &latest.refresh_token).await;
+    assert_eq!(refused(heir), "REFRESH_TOKEN_INVALID");
+    let access = validate(&world.api, &latest.access_token).await;
     assert_eq!(refused(access), "TOKEN_REVOKED");
     world.dispose().await;
 }
