@@ -131,8 +131,10 @@ impl App {
             config.password_policy(),
             Arc::clone(&entropy),
         )?;
-        let store = setup::open(config, true, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        // The feed connects while the database opens, and ends with a start that comes to nothing.
+        let unfinished = cancel.clone().drop_guard();
         let access = Access::of(access, config, &clock, &cancel)?;
+        let store = setup::open(config, true, Arc::clone(&clock), Arc::clone(&entropy)).await?;
         let tail = Tail::spawn(
             store.database(),
             Arc::clone(&clock),
@@ -182,6 +184,7 @@ impl App {
         };
         tasks.push(tokio::spawn(monitor.run(cancel.clone())));
         tasks.push(upkeep::forget(store.clone(), clock, cancel.clone()));
+        unfinished.disarm();
         tracing::info!(public = %addresses.public, internal = %addresses.internal, admin = %addresses.admin, "serving");
         Ok(Self {
             addresses,

@@ -29,6 +29,12 @@ impl Binaries {
         Ok(Self(folder.to_owned()))
     }
 
+    /// In a folder such as `target/dist`.
+    #[must_use]
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
     /// The target folder.
     #[must_use]
     pub fn target(&self) -> &Path {

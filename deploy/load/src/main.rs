@@ -12,9 +12,10 @@ mod startup;
 mod stopwatch;
 mod tokens;
 
-use std::{error::Error, iter, net::SocketAddr};
+use std::{error::Error, iter, net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use identity_dev::binaries::Binaries;
 use identity_kit::{entropy::SystemEntropy, id::new_id};
 use report::Report;
 use rig::Rig;
@@ -40,6 +41,9 @@ enum Verb {
         /// Measures these parts alone.
         #[arg(long, value_enum)]
         only: Vec<Part>,
+        /// The folder of the services' programs, such as `target/dist`; without it that of this program.
+        #[arg(long)]
+        programs: Option<PathBuf>,
     },
     /// Serves one bare RPC: the reference that a report starts by itself.
     #[command(hide = true)]
@@ -73,7 +77,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             listen,
             database_url,
         } => runtime.block_on(bare::serve(listen, &database_url)),
-        Verb::Report { postgres, only } => report(&runtime, postgres.as_deref(), &only),
+        Verb::Report {
+            postgres,
+            only,
+            programs,
+        } => {
+            let binaries = programs.map_or_else(Binaries::beside_this_program, |folder| {
+                Ok(Binaries::in_folder(folder))
+            })?;
+            report(&runtime, postgres.as_deref(), &only, &binaries)
+        }
     }
 }
 
@@ -85,6 +98,7 @@ fn report(
     runtime: &Runtime,
     postgres: Option<&str>,
     only: &[Part],
+    binaries: &Binaries,
 ) -> Result<(), Box<dyn Error>> {
     let wanted = |part| only.is_empty() || only.contains(&part);
     let mut report = Report::default();
@@ -95,7 +109,7 @@ fn report(
     for server in iter::once(None).chain(postgres.map(Some)) {
         let store = server.map_or("SQLite", |_| "PostgreSQL");
         let rig = || -> Result<Rig, Box<dyn Error>> {
-            let rig = runtime.block_on(async { Rig::new() })?;
+            let rig = runtime.block_on(async { Rig::new(binaries) })?;
             Ok(match server {
                 None => rig,
                 Some(server) => {

@@ -36,7 +36,7 @@ pub(crate) fn reads(
 ) -> Result<Vec<Row>, Box<dyn Error>> {
     let pair = runtime.block_on(rig.start())?;
     let process = pair.id(Service::User);
-    let (tokens, _) = runtime.block_on(rig.administrator())?;
+    let tokens = runtime.block_on(rig.administrator())?;
     let token = &tokens.access_token;
     let users = runtime.block_on(fill(&rig.api, token))?;
     let user_id = users.first().ok_or("no users")?;

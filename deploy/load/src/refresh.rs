@@ -110,6 +110,7 @@ impl Subject {
                 token_id: token.id().clone(),
                 token_hash: token.hash(),
                 now: SystemClock.now(),
+                attempt: None,
             };
             let session = mint::begin(&database, &new, &policy).await?;
             chains.push((session.id, new.token_id));

@@ -32,17 +32,12 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// A pair on SQLite, not started yet.
-    pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
+    /// A pair of these programs on SQLite, not started yet.
+    pub(crate) fn new(binaries: &Binaries) -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let material = Material::prepare(folder.path())?;
         let ports = Ports::free()?;
-        let mut launches = pair::launches(
-            folder.path(),
-            &Binaries::beside_this_program()?,
-            &ports,
-            &material,
-        );
+        let mut launches = pair::launches(folder.path(), binaries, &ports, &material);
         for launch in &mut launches {
             launch.link = Link::ServiceKey;
         }
@@ -128,11 +123,10 @@ impl Rig {
     }
 
     /// Makes an administrator and logs in.
-    pub(crate) async fn administrator(&self) -> Result<(TokenSet, String), Box<dyn Error>> {
+    pub(crate) async fn administrator(&self) -> Result<TokenSet, Box<dyn Error>> {
         let [user_service, _] = &self.launches;
         let administrator = administrator::create(user_service, "admin")?;
-        let tokens = administrator.log_in(&self.api).await?;
-        Ok((tokens, administrator.password))
+        Ok(administrator.log_in(&self.api).await?)
     }
 
     fn launch(&self, service: Service) -> &Launch {

@@ -28,7 +28,7 @@ pub struct Telemetry {
 
 /// Begins logging, and sends traces and metrics where the `OTEL_*` variables say.
 ///
-/// - `RUST_LOG` filters the log.
+/// - `RUST_LOG` filters the log: `info,identity_kit=debug`.
 /// - `OTEL_EXPORTER_OTLP_ENDPOINT`, or the one for traces or metrics alone, switches the sending on.
 /// - `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` and `OTEL_PROPAGATORS` are honoured, and so
 ///   is whatever else OpenTelemetry's libraries read: service name, resource attributes, sampler, headers, intervals.

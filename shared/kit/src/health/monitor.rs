@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::Health;
 use crate::{clock::SharedClock, database::Database};
 
-/// Between two looks at a service that serves, or that has not for a while.
+/// Between two looks at a service that serves.
 const STEADY: Duration = Duration::from_secs(1);
-/// Between two looks at one that has just started, so that its readiness is told at once.
-const STARTING: Duration = Duration::from_millis(5);
-/// How long a start is looked at that often.
-const START: Duration = Duration::from_secs(10);
+/// Between the first two looks at one that does not yet.
+const FIRST: Duration = Duration::from_millis(1);
+/// A start is looked at again when it has taken this part longer, so that being told late costs next to nothing of
+/// what it took, and looking costs nothing while a peer is away.
+const PART: u32 = 64;
 
 /// What the health of a service depends on.
 pub struct HealthMonitor<R> {
@@ -42,8 +43,12 @@ impl<R: Fn() -> bool + Send> HealthMonitor<R> {
                 self.internal.set_all(reachable);
                 self.public.set_all(reachable && was_ready);
                 let age = self.clock.elapsed().saturating_sub(started_at);
-                let starting = !(reachable && was_ready) && age < START;
-                tokio::time::sleep(if starting { STARTING } else { STEADY }).await;
+                let pause = if reachable && was_ready {
+                    STEADY
+                } else {
+                    (age / PART).clamp(FIRST, STEADY)
+                };
+                tokio::time::sleep(pause).await;
             }
         };
         cancel.run_until_cancelled(watch).await;

@@ -2,7 +2,8 @@
 
 use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer,
+    Layer,
+    filter::Targets,
     fmt::{self, MakeWriter},
     registry::LookupSpan,
 };
@@ -10,22 +11,33 @@ use tracing_subscriber::{
 use super::TelemetryError;
 use crate::config::LogFormat;
 
+/// The variable that filters.
+const VARIABLE: &str = "RUST_LOG";
+
 /// What is shown unless `RUST_LOG` says otherwise. The database drivers repeat every notice of the server at INFO.
 const DEFAULT_FILTER: &str = "info,sqlx=warn,sqlx::postgres::notice=warn,sea_orm_migration=warn,h2=warn,hyper=warn,tonic=warn,opentelemetry=warn";
 
-/// The filter of log and spans.
+/// The filter of log and spans: levels and `target=level`, with commas between.
+///
+/// Filters by the fields of spans would bring three engines for regular expressions with them.
 #[expect(clippy::disallowed_methods, reason = "the standard RUST_LOG")]
-pub(super) fn filter() -> Result<EnvFilter, TelemetryError> {
-    match std::env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(directives) if !directives.is_empty() => {
-            EnvFilter::try_new(&directives).map_err(|error| TelemetryError::Variable {
-                name: EnvFilter::DEFAULT_ENV,
-                value: directives,
-                fix: format!("see the syntax of tracing's EnvFilter: {error}"),
-            })
-        }
-        _ => Ok(EnvFilter::new(DEFAULT_FILTER)),
-    }
+pub(super) fn filter() -> Result<Targets, TelemetryError> {
+    let directives = std::env::var(VARIABLE).unwrap_or_default();
+    parse(if directives.is_empty() {
+        DEFAULT_FILTER
+    } else {
+        &directives
+    })
+}
+
+fn parse(directives: &str) -> Result<Targets, TelemetryError> {
+    directives
+        .parse()
+        .map_err(|error| TelemetryError::Variable {
+            name: VARIABLE,
+            value: directives.to_owned(),
+            fix: format!("use levels and target=level, with commas between: {error}"),
+        })
 }
 
 /// Log lines in a form, with the fields of the spans around them: request id and trace id.
@@ -56,9 +68,28 @@ where
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use tracing::Level;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
+
+    #[test]
+    fn the_drivers_are_quieter_than_the_services_by_default() {
+        let filter = parse(DEFAULT_FILTER).expect("is good");
+        assert!(filter.would_enable("user_service::app", &Level::INFO));
+        assert!(!filter.would_enable("user_service::app", &Level::DEBUG));
+        assert!(filter.would_enable("sqlx::query", &Level::WARN));
+        assert!(!filter.would_enable("sqlx::query", &Level::INFO));
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_followed_is_an_error_that_names_it() {
+        let error = parse("identity_kit=loud").expect_err("is no level");
+        assert!(
+            error.to_string().contains("RUST_LOG=identity_kit=loud"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn a_json_line_names_request_and_trace() {
