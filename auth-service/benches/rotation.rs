@@ -67,6 +67,7 @@ async fn begin(database: &TestDatabase, policy: &SessionPolicy) -> Caller {
         token_id: token.id().clone(),
         token_hash: token.hash(),
         now: SystemClock.now(),
+        attempt: None,
     };
     let session = mint::begin(database, &new, policy).await.unwrap();
     Caller { session, token }

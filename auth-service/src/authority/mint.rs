@@ -14,6 +14,7 @@ use crate::{
         id::{SessionId, TokenId, UserId},
         opaque_token::{OpaqueToken, TokenKind},
         session::Session,
+        throttle::LoginKeys,
     },
     store::mint::{self, MintError, NewSession},
 };
@@ -49,8 +50,17 @@ impl fmt::Debug for IssuedTokens {
     }
 }
 
+/// What a session begins with.
+#[derive(Clone, Copy)]
+enum Cause<'a> {
+    /// A right password; its attempt is still counted.
+    Login(&'a LoginKeys),
+    /// The answer to this challenge.
+    Challenge(&'a TokenId),
+}
+
 impl Authority {
-    /// Begins a session for a user whose identity was proven just now.
+    /// Begins a session for a user whose identity was proven just now, and settles the attempt with it.
     ///
     /// # Errors
     ///
@@ -60,8 +70,9 @@ impl Authority {
         &self,
         access: AccessSnapshot,
         client: ClientContext,
+        attempt: &LoginKeys,
     ) -> Result<IssuedTokens, AuthError> {
-        self.mint(access, client, None).await
+        self.mint(access, client, Cause::Login(attempt)).await
     }
 
     /// The same in answer to a challenge that was met by a new password: all that the old one let in ends.
@@ -75,14 +86,15 @@ impl Authority {
         client: ClientContext,
         challenge_id: &TokenId,
     ) -> Result<IssuedTokens, AuthError> {
-        self.mint(access, client, Some(challenge_id)).await
+        self.mint(access, client, Cause::Challenge(challenge_id))
+            .await
     }
 
     async fn mint(
         &self,
         mut access: AccessSnapshot,
         client: ClientContext,
-        challenge_id: Option<&TokenId>,
+        cause: Cause<'_>,
     ) -> Result<IssuedTokens, AuthError> {
         let token = OpaqueToken::generate(TokenKind::Refresh, &*self.entropy);
         let id = SessionId::trusted(new_id(&*self.entropy));
@@ -96,8 +108,12 @@ impl Authority {
                 token_id: token.id().clone(),
                 token_hash: token.hash(),
                 now: self.now(),
+                attempt: match cause {
+                    Cause::Login(attempt) => Some(attempt.clone()),
+                    Cause::Challenge(_) => None,
+                },
             };
-            match self.begin(&new, challenge_id).await {
+            match self.begin(&new, cause).await {
                 Ok(session) => return self.issue(&session, &access, token),
                 Err(MintError::RightsOutdated) => {
                     access = self
@@ -114,12 +130,8 @@ impl Authority {
         Err(DirectoryError::Unavailable { retry_after: None }.into())
     }
 
-    async fn begin(
-        &self,
-        new: &NewSession,
-        challenge_id: Option<&TokenId>,
-    ) -> Result<Session, MintError> {
-        let Some(challenge_id) = challenge_id else {
+    async fn begin(&self, new: &NewSession, cause: Cause<'_>) -> Result<Session, MintError> {
+        let Cause::Challenge(challenge_id) = cause else {
             return mint::begin(&self.database, new, &self.policy).await;
         };
         let written =

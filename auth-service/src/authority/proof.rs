@@ -21,10 +21,13 @@ pub struct Proof {
     pub credential: Credential,
     /// Whether the stored hash is below the policy.
     pub needs_rehash: bool,
+    /// The attempt, still counted: it is settled with what the login makes.
+    pub attempt: LoginKeys,
 }
 
 impl Authority {
-    /// Proves an identity by password. Nothing is said of the account's status.
+    /// Proves an identity by password. Nothing is said of the account's status. The attempt is counted before the
+    /// password is looked at, and stays so: whoever goes on with the proof settles it.
     ///
     /// # Errors
     ///
@@ -64,25 +67,37 @@ impl Authority {
         };
         let locked = self.charge(&keys).await?;
         match self.compare(credential, password, locked).await {
-            Ok(Some(proof)) => {
-                self.settle(&keys).await?;
-                Ok(proof)
-            }
+            Ok(Some((credential, needs_rehash))) => Ok(Proof {
+                credential,
+                needs_rehash,
+                attempt: keys,
+            }),
             Ok(None) => Err(AuthError::InvalidCredentials),
             Err(error) => {
-                self.refund(&keys, locked).await?;
+                let (limits, now) = (&self.policy.throttle, self.now());
+                throttles::refund(&self.database, &keys, limits, locked, now).await?;
                 Err(error.into())
             }
         }
     }
 
-    /// Verifies the password, or does the same work in vain.
+    /// Settles the attempt of a right password that made neither a session nor a challenge.
+    pub async fn settle(&self, proof: &Proof) {
+        let (limits, now) = (&self.policy.throttle, self.now());
+        let settled = throttles::succeed(&self.database, &proof.attempt, limits, now).await;
+        if let Err(error) = settled {
+            tracing::info!(?error, "a right password stays counted as an attempt");
+        }
+    }
+
+    /// Verifies the password, or does the same work in vain. Gives the credential and whether its hash is below the
+    /// policy.
     async fn compare(
         &self,
         credential: Option<Credential>,
         password: Candidate,
         locked: bool,
-    ) -> Result<Option<Proof>, HashError> {
+    ) -> Result<Option<(Credential, bool)>, HashError> {
         let deadline = deadline::current();
         let known = credential
             .filter(|_| !locked)
@@ -99,10 +114,7 @@ impl Authority {
             Ok(Verification {
                 matches: true,
                 needs_rehash,
-            }) => Ok(Some(Proof {
-                credential,
-                needs_rehash,
-            })),
+            }) => Ok(Some((credential, needs_rehash))),
             Ok(_) => Ok(None),
             Err(HashError::Unusable(problem)) => {
                 tracing::error!(user_id = %credential.access.user_id, problem, "unusable hash");
@@ -115,36 +127,13 @@ impl Authority {
 
     /// Counts the attempt; gives whether the account is locked.
     async fn charge(&self, keys: &LoginKeys) -> Result<bool, AuthError> {
-        let (limits, now) = (self.policy.throttle, self.now());
-        let admission = throttles::change(&self.database, keys, &limits, now, move |counters| {
-            counters.charge(&limits, now)
-        })
-        .await?;
-        match admission {
+        let (limits, now) = (&self.policy.throttle, self.now());
+        match throttles::charge(&self.database, keys, limits, now).await? {
             LoginAdmission::Admitted => Ok(false),
             LoginAdmission::AccountLocked => Ok(true),
             LoginAdmission::Refused { retry_after } => {
                 Err(AuthError::TooManyAttempts { retry_after })
             }
         }
-    }
-
-    async fn settle(&self, keys: &LoginKeys) -> Result<(), AuthError> {
-        let (limits, now) = (self.policy.throttle, self.now());
-        throttles::change(&self.database, keys, &limits, now, move |counters| {
-            counters.succeed(&limits, now);
-        })
-        .await?;
-        Ok(())
-    }
-
-    /// Gives back what was charged: a locked account was not.
-    async fn refund(&self, keys: &LoginKeys, locked: bool) -> Result<(), AuthError> {
-        let (limits, now) = (self.policy.throttle, self.now());
-        throttles::change(&self.database, keys, &limits, now, move |counters| {
-            counters.refund(&limits, locked);
-        })
-        .await?;
-        Ok(())
     }
 }

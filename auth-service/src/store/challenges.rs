@@ -8,6 +8,7 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _, QueryFilter a
 
 use super::{
     entity::challenge,
+    throttles,
     values::{micros, statement, to_column, to_count, to_small_column, to_small_count},
 };
 use crate::domain::{
@@ -16,23 +17,31 @@ use crate::domain::{
     id::{TokenId, UserId},
     opaque_token::SecretHash,
     policy::SessionPolicy,
+    throttle::{LoginKeys, ThrottleLimits},
 };
 
-/// Keeps a new challenge.
+/// Keeps a new challenge, and settles the attempt that it is the success of.
 ///
 /// # Errors
 ///
 /// Those of the store.
-pub async fn insert(database: &Database, new: &Challenge) -> Result<(), StoreError> {
-    let work = Arc::new(new.clone());
+pub async fn insert(
+    database: &Database,
+    new: &Challenge,
+    attempt: &LoginKeys,
+    limits: &ThrottleLimits,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let work = Arc::new((new.clone(), attempt.clone(), *limits));
     database
         .write(move |transaction| {
-            let new = Arc::clone(&work);
+            let work = Arc::clone(&work);
             Box::pin(async move {
-                challenge::Entity::insert(to_row(&new))
+                let (new, attempt, limits) = (&work.0, &work.1, &work.2);
+                challenge::Entity::insert(to_row(new))
                     .exec_without_returning(transaction)
                     .await?;
-                Ok::<_, StoreError>(())
+                throttles::succeed_in(transaction, attempt, limits, now).await
             })
         })
         .await?;

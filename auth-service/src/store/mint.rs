@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use identity_guard::{clock::Timestamp, position::Position};
 use identity_kit::database::{Database, StoreError, WriteTransaction, Written};
+use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Value};
 
 use super::{
-    challenges, refresh,
+    challenges,
     sessions::{self, Ending},
-    subjects::{self, Standing},
+    throttles::{self, settle},
+    values::{micros, statement, to_column, to_count},
 };
 use crate::domain::{
     client::ClientContext,
@@ -16,7 +18,8 @@ use crate::domain::{
     id::{SessionId, TokenId, UserId},
     opaque_token::SecretHash,
     policy::SessionPolicy,
-    session::{Session, SessionTimes},
+    session::{AMR_PASSWORD, Session, SessionTimes},
+    throttle::LoginKeys,
 };
 
 /// A session that is about to begin.
@@ -36,6 +39,8 @@ pub struct NewSession {
     pub token_hash: SecretHash,
     /// When.
     pub now: Timestamp,
+    /// The attempt that it is the success of, if one is still counted.
+    pub attempt: Option<LoginKeys>,
 }
 
 /// Why no session began; nothing was written.
@@ -52,7 +57,7 @@ pub enum MintError {
     Store(#[from] StoreError),
 }
 
-/// Begins a session.
+/// Begins a session; its attempt is settled with it.
 ///
 /// # Errors
 ///
@@ -106,32 +111,127 @@ pub async fn begin_after_password_change(
         .await
 }
 
+/// Moves the subject to the position that the rights were read at, which locks it, and begins the session unless a
+/// mint before used newer rights. All in one statement, or in one string of them: each is a trip of its own otherwise.
 async fn begin_in(
     transaction: &WriteTransaction,
     new: &NewSession,
     policy: &SessionPolicy,
 ) -> Result<Session, MintError> {
-    let standing = subjects::lock(transaction, &new.user_id, &new.rights_at).await?;
-    let Standing::Current { generation } = standing else {
-        return Err(MintError::RightsOutdated);
+    let sql = match transaction.get_database_backend() {
+        DbBackend::Postgres => AT_ONCE,
+        _ => IN_TURN,
     };
-    let session = Session::begin(
+    let rows = transaction
+        .query_all_raw(statement(transaction, sql, values(new, policy)))
+        .await
+        .map_err(StoreError::from)?;
+    let generation = generation(&rows, &new.rights_at)?.ok_or(MintError::RightsOutdated)?;
+    Ok(Session::begin(
         new.id.clone(),
         new.user_id.clone(),
         new.client.clone(),
         generation,
         new.now,
         policy,
-    );
-    let times = SessionTimes::at(new.now, session.expires_at, policy);
-    sessions::insert(transaction, &session, &new.token_id, &times).await?;
-    refresh::insert(
-        transaction,
-        &new.token_id,
-        &session.id,
-        &new.token_hash,
-        times.idle_expires_at,
-    )
-    .await?;
-    Ok(session)
+    ))
+}
+
+/// Makes the subject or moves it on.
+macro_rules! subject {
+    () => {
+        "INSERT INTO subjects (user_id, generation, user_epoch, user_revision) VALUES ($6, 1, $7, $8) \
+        ON CONFLICT (user_id) DO UPDATE SET \
+            user_revision = CASE \
+                WHEN subjects.user_epoch = excluded.user_epoch \
+                    AND subjects.user_revision > excluded.user_revision \
+                THEN subjects.user_revision ELSE excluded.user_revision END, \
+            user_epoch = excluded.user_epoch \
+        RETURNING user_id, generation, user_revision"
+    };
+}
+
+/// The session of the row of `$subjects`, unless its rights are newer.
+macro_rules! session {
+    ($subjects:literal) => {
+        concat!(
+            "INSERT INTO sessions (id, user_id, client_id, ip_address, user_agent, generation, amr, \
+                authenticated_at, created_at, refreshed_at, idle_expires_at, expires_at, \
+                token_expires_at, current_token_id, rotation_retries, due_at) \
+            SELECT $9, user_id, $10, $11, $12, generation, $13, $1, $1, $1, $14, $15, $16, $17, 0, $18 \
+            FROM ",
+            $subjects,
+            " WHERE user_id = $6 AND user_revision <= $8"
+        )
+    };
+}
+
+/// The refresh token of the row of `$sessions`.
+macro_rules! token {
+    ($sessions:literal) => {
+        concat!(
+            "INSERT INTO refresh_tokens (id, session_id, secret_hash, expires_at) \
+            SELECT $17, id, $19, $14 FROM ",
+            $sessions,
+            " WHERE id = $9"
+        )
+    };
+}
+
+/// PostgreSQL: one statement, whose parts see what the others return.
+const AT_ONCE: &str = concat!(
+    "WITH subject AS (",
+    subject!(),
+    "), session AS (",
+    session!("subject"),
+    " RETURNING id), token AS (",
+    token!("session"),
+    "), settled AS (",
+    settle!("FOR UPDATE"),
+    ") SELECT generation, user_revision FROM subject",
+);
+
+/// SQLite: statements that share their values and run in one go. Only the first gives a row.
+const IN_TURN: &str = concat!(
+    subject!(),
+    "; ",
+    session!("subjects"),
+    "; ",
+    token!("sessions"),
+    "; ",
+    settle!(""),
+);
+
+fn values(new: &NewSession, policy: &SessionPolicy) -> impl Iterator<Item = Value> {
+    let times = SessionTimes::at(new.now, new.now.plus(policy.absolute_life), policy);
+    let session = [
+        new.user_id.as_str().into(),
+        new.rights_at.epoch.as_str().into(),
+        to_column(new.rights_at.revision).into(),
+        new.id.as_str().into(),
+        new.client.client_id.as_str().into(),
+        new.client.ip_address.as_str().into(),
+        new.client.user_agent.as_str().into(),
+        AMR_PASSWORD.into(),
+        micros(times.idle_expires_at),
+        micros(times.expires_at),
+        micros(times.token_expires_at),
+        new.token_id.as_str().into(),
+        micros(times.purge_at),
+        new.token_hash.as_bytes().to_vec().into(),
+    ];
+    throttles::success(new.attempt.as_ref(), &policy.throttle, new.now)
+        .into_iter()
+        .chain(session)
+}
+
+/// The generation for the session, unless its rights are outdated.
+fn generation(rows: &[QueryResult], rights_at: &Position) -> Result<Option<u64>, StoreError> {
+    let [row] = rows else {
+        return Err(StoreError::Corrupt("an upsert gave no row".to_owned()));
+    };
+    if row.try_get::<i64>("", "user_revision")? > to_column(rights_at.revision) {
+        return Ok(None);
+    }
+    to_count(row.try_get("", "generation")?, "generation").map(Some)
 }

@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use identity_guard::clock::Timestamp;
 use identity_kit::database::{Database, StoreError, Written};
 use sea_orm::{
-    ActiveValue::Set, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _,
+    Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 
 use super::{
     entity::session,
     events,
     subjects::raise_generation,
-    values::{micros, statement, to_column, to_count, to_small_count},
+    values::{micros, statement, to_count, to_small_count},
 };
 use crate::domain::{
     client::{ClientContext, ClientId, RequestId},
@@ -21,7 +21,7 @@ use crate::domain::{
     id::{SessionId, TokenId, UserId},
     opaque_token::SecretHash,
     refresh::{LastRotation, StoredRefreshToken},
-    session::{Session, SessionTimes},
+    session::Session,
 };
 
 /// The place of a session in its user's list, newest first.
@@ -276,42 +276,6 @@ async fn end_rows(
             Ok((id, end))
         })
         .collect()
-}
-
-/// Inserts a session with its first refresh token.
-pub(super) async fn insert(
-    connection: &impl ConnectionTrait,
-    session: &Session,
-    token_id: &TokenId,
-    times: &SessionTimes,
-) -> Result<(), StoreError> {
-    let row = session::ActiveModel {
-        id: Set(session.id.as_str().to_owned()),
-        user_id: Set(session.user_id.as_str().to_owned()),
-        client_id: Set(session.client.client_id.as_str().to_owned()),
-        ip_address: Set(session.client.ip_address.clone()),
-        user_agent: Set(session.client.user_agent.clone()),
-        generation: Set(to_column(session.generation)),
-        amr: Set(session.amr.join(" ")),
-        authenticated_at: Set(session.authenticated_at.as_micros()),
-        created_at: Set(session.created_at.as_micros()),
-        refreshed_at: Set(session.refreshed_at.as_micros()),
-        idle_expires_at: Set(session.idle_expires_at.as_micros()),
-        expires_at: Set(session.expires_at.as_micros()),
-        token_expires_at: Set(session.token_expires_at.as_micros()),
-        ended_at: Set(None),
-        current_token_id: Set(token_id.as_str().to_owned()),
-        rotated_token_id: Set(None),
-        rotated_at: Set(None),
-        rotation_request_id: Set(None),
-        rotation_retries: Set(0),
-        sealed_successor: Set(None),
-        due_at: Set(times.purge_at.as_micros()),
-    };
-    session::Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
-    Ok(())
 }
 
 /// A span in a column's unit.

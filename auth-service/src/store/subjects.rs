@@ -1,6 +1,6 @@
 //! What holds for all credentials of a user: the generation, and how new the rights of the last mint were.
 
-use identity_guard::{clock::Timestamp, position::Position};
+use identity_guard::clock::Timestamp;
 use identity_kit::database::StoreError;
 use sea_orm::ConnectionTrait;
 
@@ -9,54 +9,6 @@ use crate::domain::{
     event::SubjectRevoked,
     id::{SessionId, UserId},
 };
-
-/// What a mint finds when it locks its subject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// The rights are not older than those of any mint before.
-    Current {
-        /// For the token.
-        generation: u64,
-    },
-    /// The rights must be read again.
-    RightsOutdated,
-}
-
-/// Locks the subject's row, made where it is absent, and moves it to the position that the rights were read at.
-pub(super) async fn lock(
-    connection: &impl ConnectionTrait,
-    user_id: &UserId,
-    rights_at: &Position,
-) -> Result<Standing, StoreError> {
-    const LOCK: &str = "\
-        INSERT INTO subjects (user_id, generation, user_epoch, user_revision) VALUES ($1, 1, $2, $3) \
-        ON CONFLICT (user_id) DO UPDATE SET \
-            user_revision = CASE \
-                WHEN subjects.user_epoch = excluded.user_epoch \
-                    AND subjects.user_revision > excluded.user_revision \
-                THEN subjects.user_revision ELSE excluded.user_revision END, \
-            user_epoch = excluded.user_epoch \
-        RETURNING generation, user_revision";
-    let revision = to_column(rights_at.revision);
-    let values = [
-        user_id.as_str().into(),
-        rights_at.epoch.as_str().into(),
-        revision.into(),
-    ];
-    let row = connection
-        .query_one_raw(statement(connection, LOCK, values))
-        .await?
-        .ok_or_else(|| StoreError::Corrupt("an upsert gave no row".to_owned()))?;
-    let (generation, newest): (i64, i64) = (
-        row.try_get("", "generation")?,
-        row.try_get("", "user_revision")?,
-    );
-    if newest > revision {
-        return Ok(Standing::RightsOutdated);
-    }
-    let generation = to_count(generation, "generation")?;
-    Ok(Standing::Current { generation })
-}
 
 /// Ends all tokens of the generations so far; gives the new one.
 pub(super) async fn raise_generation(

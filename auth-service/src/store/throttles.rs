@@ -3,17 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use identity_guard::clock::Timestamp;
-use identity_kit::database::{Database, StoreError};
+use identity_kit::database::{Database, StoreError, WriteTransaction};
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, FromQueryResult as _, QueryFilter as _,
-    Value,
+    ColumnTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, FromQueryResult as _,
+    QueryFilter as _, Value,
 };
 
 use super::{
     entity::throttle,
     values::{micros, statement, to_small_column, to_small_count},
 };
-use crate::domain::throttle::{Counter, LoginCounters, LoginKeys, ThrottleKey, ThrottleLimits};
+use crate::domain::throttle::{
+    Counter, LoginAdmission, LoginCounters, LoginKeys, ThrottleKey, ThrottleLimits,
+};
 
 /// The longest block that is in force under any of the keys. Reads only.
 ///
@@ -37,12 +39,130 @@ pub async fn blocked_for(
     Ok(longest)
 }
 
-/// Changes the counters of a login while nobody else does.
+/// Counts a login that is about to be tried.
 ///
 /// # Errors
 ///
 /// Those of the store.
-pub async fn change<T, C>(
+pub async fn charge(
+    database: &Database,
+    keys: &LoginKeys,
+    limits: &ThrottleLimits,
+    now: Timestamp,
+) -> Result<LoginAdmission, StoreError> {
+    change(database, keys, limits, now, |counters, limits, now| {
+        counters.charge(limits, now)
+    })
+    .await
+}
+
+/// Gives back what was charged for a login that was not decided; of a locked account nothing was.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn refund(
+    database: &Database,
+    keys: &LoginKeys,
+    limits: &ThrottleLimits,
+    account_was_locked: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    change(
+        database,
+        keys,
+        limits,
+        now,
+        move |counters, limits, _now| counters.refund(limits, account_was_locked),
+    )
+    .await
+}
+
+/// Settles a login that was a success, as [`LoginCounters::succeed`] says.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn succeed(
+    database: &Database,
+    keys: &LoginKeys,
+    limits: &ThrottleLimits,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let work = Arc::new((keys.clone(), *limits));
+    database
+        .write(move |transaction| {
+            let work = Arc::clone(&work);
+            Box::pin(async move { succeed_in(transaction, &work.0, &work.1, now).await })
+        })
+        .await?;
+    Ok(())
+}
+
+/// The statement that settles a success; its values are those of [`success`]. The counters of the identifier and the
+/// account begin anew, and the network gets one attempt back, with the block that this attempt began. PostgreSQL is
+/// told `FOR UPDATE`: it locks the rows in the order in which a charge does, so that the two never wait in a circle.
+macro_rules! settle {
+    ($lock:literal) => {
+        concat!(
+            "UPDATE throttles SET \
+                blocks = CASE WHEN throttles.id <> $2 THEN 0 \
+                    WHEN throttles.attempts >= $5 AND throttles.blocked_until IS NOT NULL \
+                        AND throttles.blocks > 0 \
+                    THEN throttles.blocks - 1 ELSE throttles.blocks END, \
+                blocked_until = CASE WHEN throttles.id <> $2 OR throttles.attempts >= $5 \
+                    THEN NULL ELSE throttles.blocked_until END, \
+                window_started_at = CASE WHEN throttles.id <> $2 \
+                    THEN $1 ELSE throttles.window_started_at END, \
+                attempts = CASE WHEN throttles.id <> $2 OR throttles.attempts = 0 \
+                    THEN 0 ELSE throttles.attempts - 1 END \
+            FROM (SELECT id FROM throttles WHERE id IN ($2, $3, $4) ORDER BY id ",
+            $lock,
+            ") AS counted WHERE throttles.id = counted.id"
+        )
+    };
+}
+
+pub(super) use settle;
+
+/// The values of [`settle!`]; without an attempt, keys that no row has.
+pub(super) fn success(
+    attempt: Option<&LoginKeys>,
+    limits: &ThrottleLimits,
+    now: Timestamp,
+) -> [Value; 5] {
+    let id = |key: fn(&LoginKeys) -> &ThrottleKey| {
+        Value::from(attempt.map(|keys| key(keys).as_bytes().to_vec()))
+    };
+    [
+        micros(now),
+        id(|keys| &keys.network),
+        id(|keys| &keys.pair),
+        id(|keys| &keys.account),
+        to_small_column(limits.network.attempts).into(),
+    ]
+}
+
+/// The same as [`succeed`], in a transaction that does more.
+pub(super) async fn succeed_in(
+    transaction: &WriteTransaction,
+    keys: &LoginKeys,
+    limits: &ThrottleLimits,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let sql = match transaction.get_database_backend() {
+        DbBackend::Postgres => settle!("FOR UPDATE"),
+        _ => settle!(""),
+    };
+    let values = success(Some(keys), limits, now);
+    transaction
+        .execute_raw(statement(transaction, sql, values))
+        .await?;
+    Ok(())
+}
+
+/// Changes the counters of a login while nobody else does.
+async fn change<T, C>(
     database: &Database,
     keys: &LoginKeys,
     limits: &ThrottleLimits,
@@ -51,7 +171,7 @@ pub async fn change<T, C>(
 ) -> Result<T, StoreError>
 where
     T: Send + 'static,
-    C: Fn(&mut LoginCounters) -> T + Send + Sync + 'static,
+    C: Fn(&mut LoginCounters, &ThrottleLimits, Timestamp) -> T + Send + Sync + 'static,
 {
     let work = Arc::new((keys.clone(), *limits, change));
     let written = database
@@ -61,7 +181,7 @@ where
                 let (keys, limits, change) = (&work.0, &work.1, &work.2);
                 let mut counters = lock(transaction, keys, now).await?;
                 let before = counters;
-                let outcome = change(&mut counters);
+                let outcome = change(&mut counters, limits, now);
                 if counters != before {
                     update(transaction, keys, &counters, limits).await?;
                 }

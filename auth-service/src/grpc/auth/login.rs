@@ -108,16 +108,33 @@ async fn act(authority: &Arc<Authority>, login: Login) -> Result<Outcome, AuthEr
     let proof = authority
         .prove(&login.identifier, password, &login.network)
         .await?;
+    let outcome = conclude(authority, &proof, login.client).await;
+    match &outcome {
+        Ok(Outcome::Tokens(_)) if proof.needs_rehash => {
+            tokio::spawn(rehash(Arc::clone(authority), proof, login.password));
+        }
+        Ok(_) => {}
+        // The password was right, whatever stood in the way of a session.
+        Err(_) => authority.settle(&proof).await,
+    }
+    outcome
+}
+
+/// What a right password leads to.
+async fn conclude(
+    authority: &Authority,
+    proof: &Proof,
+    client: ClientContext,
+) -> Result<Outcome, AuthError> {
     // Only the proof opens the account's state.
     authority.require_usable(&proof.credential.access).await?;
     if proof.credential.password_change_required {
-        return challenge(authority, &proof, login.client).await;
+        return challenge(authority, proof, client).await;
     }
     let access = proof.credential.access.clone();
-    let tokens = authority.open_session(access, login.client).await?;
-    if proof.needs_rehash {
-        tokio::spawn(rehash(Arc::clone(authority), proof, login.password));
-    }
+    let tokens = authority
+        .open_session(access, client, &proof.attempt)
+        .await?;
     Ok(Outcome::Tokens(tokens))
 }
 
@@ -126,16 +143,18 @@ async fn challenge(
     proof: &Proof,
     client: ClientContext,
 ) -> Result<Outcome, AuthError> {
+    let now = authority.now();
     let token = OpaqueToken::generate(TokenKind::Challenge, &*authority.entropy);
     let challenge = Challenge::open(
         &token,
         proof.credential.access.user_id.clone(),
         proof.credential.version,
         client,
-        authority.now(),
+        now,
         &authority.policy,
     );
-    challenges::insert(&authority.database, &challenge).await?;
+    let (database, limits) = (&authority.database, &authority.policy.throttle);
+    challenges::insert(database, &challenge, &proof.attempt, limits, now).await?;
     Ok(Outcome::Challenge(token, challenge))
 }
 
