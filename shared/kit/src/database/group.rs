@@ -1,4 +1,4 @@
-//! Group commit on SQLite: one writer runs the queued writes in one transaction, each in a savepoint of its own.
+//! Group commit on SQLite: one writer runs the queued writes in one transaction, and each can be rolled back alone.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -209,11 +209,7 @@ impl Writer {
                     refusal: None,
                 });
                 let Some(taken) = batch.last_mut() else { break };
-                let transaction = match &mut transaction {
-                    Some(transaction) => transaction,
-                    none => none.insert(begin(&self.connection).await?),
-                };
-                run(transaction, taken, self.job_time).await?;
+                transaction = run(&self.connection, transaction, taken, self.job_time).await?;
             }
             let spent = self.context.clock.elapsed().saturating_sub(began);
             next = if batch.len() < MAX_BATCH && spent < BATCH_TIME {
@@ -246,23 +242,32 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
         .await
 }
 
-/// Runs a write in a savepoint, which is kept or rolled back alone.
+/// Runs a write, which is kept or rolled back alone: the first in a new transaction, each further one in a savepoint of
+/// that. Gives the transaction to be committed, if there is one.
 async fn run(
-    transaction: &DatabaseTransaction,
+    connection: &DatabaseConnection,
+    transaction: Option<DatabaseTransaction>,
     taken: &mut Taken,
     bound: Duration,
-) -> Result<(), DbErr> {
-    let savepoint = WriteTransaction::new(transaction.begin().await?);
-    let kept = tokio::time::timeout(bound, taken.job.run(&savepoint)).await;
-    let (savepoint, events) = savepoint.into_parts();
-    if let Ok(true) = kept {
-        savepoint.commit().await?;
-        taken.events = events;
-    } else {
-        savepoint.rollback().await?;
-    }
+) -> Result<Option<DatabaseTransaction>, DbErr> {
+    let own = match &transaction {
+        None => begin(connection).await?,
+        Some(transaction) => transaction.begin().await?,
+    };
+    let own = WriteTransaction::new(own);
+    let kept = tokio::time::timeout(bound, taken.job.run(&own)).await;
+    let (own, events) = own.into_parts();
     if kept.is_err() {
         taken.refusal = Some(StoreError::unavailable("the write took too long"));
     }
-    Ok(())
+    if !matches!(kept, Ok(true)) {
+        own.rollback().await?;
+        return Ok(transaction);
+    }
+    taken.events = events;
+    if transaction.is_none() {
+        return Ok(Some(own));
+    }
+    own.commit().await?;
+    Ok(transaction)
 }
