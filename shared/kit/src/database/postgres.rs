@@ -11,7 +11,7 @@ use std::{
 
 use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, TransactionTrait as _};
 use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection,
+    ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -252,9 +252,11 @@ impl Postgres {
 
 /// Authority is read on the primary: after a failover the old address may lead to a standby.
 async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let read_only: String = sqlx::query_scalar("SHOW transaction_read_only")
-        .fetch_one(connection)
+    // Not prepared: that would be another round trip for a statement that is run once.
+    let row = connection
+        .fetch_one(sqlx::raw_sql("SHOW transaction_read_only"))
         .await?;
+    let read_only: &str = row.try_get(0)?;
     if read_only == "on" {
         return Err(sqlx::Error::Protocol(
             "the database is read-only".to_owned(),
