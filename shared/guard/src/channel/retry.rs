@@ -43,14 +43,15 @@ pub(super) fn pushback(headers: &HeaderMap) -> Pushback {
         })
 }
 
-/// A random number for jitter; without randomness, no jitter.
+/// A random number for jitter; without randomness, no jitter. From the operating system: the generator of the
+/// cryptographic library may need a tenth of a second for its first number, in the way of the first connection.
 #[expect(
     clippy::disallowed_methods,
     reason = "jitter spreads load and decides nothing: the functions that use it take it as a parameter"
 )]
 pub(crate) fn chance() -> u16 {
     let mut bytes = [0; 2];
-    match aws_lc_rs::rand::fill(&mut bytes) {
+    match getrandom::fill(&mut bytes) {
         Ok(()) => u16::from_ne_bytes(bytes),
         Err(_) => u16::MAX / 2,
     }
