@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use identity_guard::{clock::Timestamp, position::Position};
-use identity_kit::database::{Database, StoreError, WriteTransaction, Written};
-use sea_orm::{ConnectionTrait as _, DbBackend, QueryResult, Value};
+use identity_kit::database::{Database, StoreError, Written};
+use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 
 use super::{
     challenges,
@@ -67,6 +67,10 @@ pub async fn begin(
     new: &NewSession,
     policy: &SessionPolicy,
 ) -> Result<Session, MintError> {
+    if database.backend() == DbBackend::Postgres {
+        // One statement is a transaction of its own.
+        return begin_in(database.reader(), new, policy).await;
+    }
     let work = Arc::new((new.clone(), policy.clone()));
     let written = database
         .write(move |transaction| {
@@ -114,16 +118,16 @@ pub async fn begin_after_password_change(
 /// Moves the subject to the position that the rights were read at, which locks it, and begins the session unless a
 /// mint before used newer rights. All in one statement, or in one string of them: each is a trip of its own otherwise.
 async fn begin_in(
-    transaction: &WriteTransaction,
+    connection: &impl ConnectionTrait,
     new: &NewSession,
     policy: &SessionPolicy,
 ) -> Result<Session, MintError> {
-    let sql = match transaction.get_database_backend() {
+    let sql = match connection.get_database_backend() {
         DbBackend::Postgres => AT_ONCE,
         _ => IN_TURN,
     };
-    let rows = transaction
-        .query_all_raw(statement(transaction, sql, values(new, policy)))
+    let rows = connection
+        .query_all_raw(statement(connection, sql, values(new, policy)))
         .await
         .map_err(StoreError::from)?;
     let generation = generation(&rows, &new.rights_at)?.ok_or(MintError::RightsOutdated)?;
@@ -187,7 +191,7 @@ const AT_ONCE: &str = concat!(
     " RETURNING id), token AS (",
     token!("session"),
     "), settled AS (",
-    settle!("FOR UPDATE"),
+    settle!(" AND EXISTS (SELECT 1 FROM session) ORDER BY id FOR UPDATE"),
     ") SELECT generation, user_revision FROM subject",
 );
 

@@ -100,10 +100,10 @@ pub async fn succeed(
 }
 
 /// The statement that settles a success; its values are those of [`success`]. The counters of the identifier and the
-/// account begin anew, and the network gets one attempt back, with the block that this attempt began. PostgreSQL is
-/// told `FOR UPDATE`: it locks the rows in the order in which a charge does, so that the two never wait in a circle.
+/// account begin anew, and the network gets one attempt back, with the block that this attempt began. `$which` says
+/// which rows: PostgreSQL locks them in the order in which a charge does, so that the two never wait in a circle.
 macro_rules! settle {
-    ($lock:literal) => {
+    ($which:literal) => {
         concat!(
             "UPDATE throttles SET \
                 blocks = CASE WHEN throttles.id <> $2 THEN 0 \
@@ -116,8 +116,8 @@ macro_rules! settle {
                     THEN $1 ELSE throttles.window_started_at END, \
                 attempts = CASE WHEN throttles.id <> $2 OR throttles.attempts = 0 \
                     THEN 0 ELSE throttles.attempts - 1 END \
-            FROM (SELECT id FROM throttles WHERE id IN ($2, $3, $4) ORDER BY id ",
-            $lock,
+            FROM (SELECT id FROM throttles WHERE id IN ($2, $3, $4)",
+            $which,
             ") AS counted WHERE throttles.id = counted.id"
         )
     };
@@ -151,7 +151,7 @@ pub(super) async fn succeed_in(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let sql = match transaction.get_database_backend() {
-        DbBackend::Postgres => settle!("FOR UPDATE"),
+        DbBackend::Postgres => settle!(" ORDER BY id FOR UPDATE"),
         _ => settle!(""),
     };
     let values = success(Some(keys), limits, now);
