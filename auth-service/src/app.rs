@@ -11,6 +11,7 @@ use identity_guard::{
     services::{ServiceIdentities, ServiceIdentityError},
 };
 use identity_kit::{
+    background::Background,
     clock::SharedClock,
     config::ConfigError,
     consistency::ConsistencyTokens,
@@ -30,7 +31,6 @@ use identity_proto::auth::v1::{
 };
 use prometheus::Registry;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     authority::{Authority, KeyRing, KeyRingError},
@@ -104,8 +104,7 @@ pub struct App {
     addresses: Addresses,
     authority: Arc<Authority>,
     server: JoinHandle<Result<(), ServeError>>,
-    tasks: Vec<JoinHandle<()>>,
-    cancel: CancellationToken,
+    background: Background,
 }
 
 /// What the parts of the service are made from.
@@ -115,7 +114,6 @@ struct Parts<'a> {
     clock: SharedClock,
     entropy: SharedEntropy,
     database: Database,
-    cancel: CancellationToken,
 }
 
 impl App {
@@ -145,11 +143,12 @@ impl App {
             clock,
             entropy,
             database,
-            cancel: CancellationToken::new(),
         };
         let keys = parts.keys().await?;
         let memory = Arc::new(FeedMemory::default());
-        let authority = Arc::new(parts.authority(keys, &memory, directory)?);
+        let mut background = Background::default();
+        let authority = parts.authority(keys, &memory, directory, &mut background)?;
+        let authority = Arc::new(authority);
         let guard = Guard::new(GuardConfig {
             rules: Arc::new(rules),
             state: Arc::clone(&authority.state),
@@ -179,7 +178,7 @@ impl App {
             .reflection(config.server.reflection, &PUBLIC_SERVICES)
             .endless(&ENDLESS_METHODS)
             .metrics(registry);
-        let tasks = parts.tasks(&authority, memory, public, internal);
+        parts.look_after(&authority, memory, public, internal, &mut background);
         tracing::info!(
             public = %addresses.public,
             internal = %addresses.internal,
@@ -190,8 +189,7 @@ impl App {
             addresses,
             authority,
             server: tokio::spawn(server.serve(shutdown)),
-            tasks,
-            cancel: parts.cancel,
+            background,
         })
     }
 
@@ -213,12 +211,7 @@ impl App {
     /// The server could not be started.
     pub async fn ended(self) -> Result<(), Box<dyn Error>> {
         let served = self.server.await;
-        self.cancel.cancel();
-        for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a background task panicked");
-            }
-        }
+        self.background.end().await;
         self.authority.database.close().await;
         Ok(served??)
     }
@@ -258,6 +251,7 @@ impl Parts<'_> {
         keys: Arc<KeyRing>,
         memory: &Arc<FeedMemory>,
         directory: Arc<dyn UserDirectory>,
+        background: &mut Background,
     ) -> Result<Authority, StartError> {
         let (config, policy) = (self.config, self.config.policy());
         let state = Arc::new(AccessState::new(
@@ -273,12 +267,13 @@ impl Parts<'_> {
             clock: Arc::clone(&self.clock),
             leeway: policy.leeway,
         };
-        let tail = Tail::spawn(
+        let (tail, following) = Tail::spawn(
             &self.database,
             Arc::clone(&self.clock),
-            self.cancel.clone(),
+            background.until(),
             Arc::new(intake),
         );
+        background.keep(following);
         let hashes = HashPool::new(
             config.login.hash_threads,
             config.login.hash_queue,
@@ -304,13 +299,15 @@ impl Parts<'_> {
         })
     }
 
-    fn tasks(
+    /// Tells health what the service can do, and removes what is over.
+    fn look_after(
         &self,
         authority: &Authority,
         memory: Arc<FeedMemory>,
         public: Health,
         internal: Health,
-    ) -> Vec<JoinHandle<()>> {
+        background: &mut Background,
+    ) {
         let (keys, state) = (Arc::clone(&authority.keys), Arc::clone(&authority.state));
         let health = HealthMonitor {
             public,
@@ -326,10 +323,8 @@ impl Parts<'_> {
             clock: Arc::clone(&self.clock),
             leeway: authority.policy.leeway,
         };
-        vec![
-            tokio::spawn(health.run(self.cancel.clone())),
-            tokio::spawn(housekeeping.run(self.cancel.clone())),
-        ]
+        background.spawn(health.run(background.until()));
+        background.spawn(housekeeping.run(background.until()));
     }
 }
 

@@ -20,8 +20,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 pub use self::{intake::Intake, memory::FeedMemory};
 
-/// Messages on their way to one watcher. A slow one holds no more than this; what it misses waits in shared memory.
-const OUTGOING: usize = 16;
+/// Messages on their way to one watcher, each of one part at most. A slow one holds no more than this; what it misses
+/// waits in shared memory.
+const OUTGOING: usize = 4;
 
 /// The live feed, for guards and replicas.
 #[derive(Clone)]

@@ -5,12 +5,13 @@ use std::{error::Error, io, sync::Arc};
 use identity_guard::{
     AccessState,
     channel::{ChannelError, IdentityChannel},
-    follow::{FollowConfig, Follower},
+    follow::{FollowConfig, FollowError, Follower},
     layer::{Guard, GuardConfig, GuardLayer, RemoteFallback, TokenFallback},
     rules::RulesError,
     services::{ServiceIdentities, ServiceIdentityError},
 };
 use identity_kit::{
+    background::Background,
     clock::SharedClock,
     config::ConfigError,
     consistency::ConsistencyTokens,
@@ -29,8 +30,7 @@ use identity_proto::user::v1::{
 };
 use prometheus::Registry;
 use thiserror::Error as ThisError;
-use tokio::task::{JoinError, JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinHandle;
 
 use crate::{
     config::{Config, RootSecretError},
@@ -85,6 +85,9 @@ pub enum StartError {
     /// auth-service cannot be called that way.
     #[error("--auth-url: {0}")]
     Channel(#[from] ChannelError),
+    /// auth-service's feed cannot be followed that way.
+    #[error("--max-staleness-milliseconds: {0}")]
+    Follow(#[from] FollowError),
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Passwords(#[from] HashPoolError),
@@ -98,9 +101,7 @@ pub struct App {
     addresses: Addresses,
     store: Store,
     server: JoinHandle<Result<(), ServeError>>,
-    tail: Tail,
-    tasks: Vec<JoinHandle<()>>,
-    cancel: CancellationToken,
+    background: Background,
 }
 
 impl App {
@@ -124,23 +125,23 @@ impl App {
         rules.require(&PUBLIC_SERVICES)?;
         rules.require(&INTERNAL_SERVICES)?;
         let addresses = listeners.addresses()?;
-        let cancel = CancellationToken::new();
         let hasher = HashPool::new(
             config.password.hash_threads,
             config.password.hash_queue,
             config.password_policy(),
             Arc::clone(&entropy),
         )?;
-        // The feed connects while the database opens, and ends with a start that comes to nothing.
-        let unfinished = cancel.clone().drop_guard();
-        let access = Access::of(access, config, &clock, &cancel)?;
+        // The feed connects while the database opens.
+        let mut background = Background::default();
+        let access = Access::of(access, config, &clock, &mut background)?;
         let store = setup::open(config, true, Arc::clone(&clock), Arc::clone(&entropy)).await?;
-        let tail = Tail::spawn(
+        let (tail, following) = Tail::spawn(
             store.database(),
             Arc::clone(&clock),
-            cancel.clone(),
+            background.until(),
             Arc::new(RightsFollower(store.rights_cache())),
         );
+        background.keep(following);
         let context = Arc::new(Context {
             store: store.clone(),
             applied: tail.applied(),
@@ -172,7 +173,6 @@ impl App {
             .health(public.clone(), internal.clone())
             .reflection(config.server.reflection, &PUBLIC_SERVICES)
             .metrics(registry);
-        let mut tasks = access.tasks;
         let state = access.state;
         let monitor = HealthMonitor {
             public,
@@ -182,17 +182,14 @@ impl App {
             is_ready: move || state.is_fresh(),
             clock: Arc::clone(&clock),
         };
-        tasks.push(tokio::spawn(monitor.run(cancel.clone())));
-        tasks.push(upkeep::forget(store.clone(), clock, cancel.clone()));
-        unfinished.disarm();
+        background.spawn(monitor.run(background.until()));
+        background.spawn(upkeep::forget(store.clone(), clock, background.until()));
         tracing::info!(public = %addresses.public, internal = %addresses.internal, admin = %addresses.admin, "serving");
         Ok(Self {
             addresses,
             store,
             server: tokio::spawn(server.serve(shutdown)),
-            tail,
-            tasks,
-            cancel,
+            background,
         })
     }
 
@@ -214,19 +211,9 @@ impl App {
     /// The server could not be started.
     pub async fn ended(self) -> Result<(), Box<dyn Error>> {
         let served = self.server.await;
-        self.cancel.cancel();
-        self.tail.stopped().await;
-        for task in self.tasks {
-            log_panic(task.await);
-        }
+        self.background.end().await;
         self.store.database().close().await;
         Ok(served??)
-    }
-}
-
-fn log_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a task ended in the middle");
     }
 }
 
@@ -234,7 +221,6 @@ fn log_panic(ended: Result<(), JoinError>) {
 struct Access {
     state: Arc<AccessState>,
     fallback: Option<Arc<dyn TokenFallback>>,
-    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Access {
@@ -242,13 +228,12 @@ impl Access {
         source: AccessSource,
         config: &Config,
         clock: &SharedClock,
-        cancel: &CancellationToken,
-    ) -> Result<Self, ChannelError> {
+        background: &mut Background,
+    ) -> Result<Self, StartError> {
         if let AccessSource::Given(state) = source {
             return Ok(Self {
                 state,
                 fallback: None,
-                tasks: Vec::new(),
             });
         }
         let max_staleness = config.access.max_staleness();
@@ -260,16 +245,15 @@ impl Access {
             Arc::clone(&state),
             Arc::clone(clock),
             FollowConfig {
-                max_staleness,
                 watcher_name: "user-service".to_owned(),
             },
-            cancel.clone(),
-        );
+            background.until(),
+        )?;
+        background.keep(follower);
         let fallback = RemoteFallback::new(channel, Arc::clone(&state));
         Ok(Self {
             state,
             fallback: Some(Arc::new(fallback)),
-            tasks: vec![follower],
         })
     }
 }

@@ -1,8 +1,12 @@
-//! The feed in memory: one immutable snapshot for all watchers, and the newest changes in order.
+//! The feed in memory: everything that was ended, and the newest changes in order.
+//!
+//! Whatever is read is copied in bounded parts, and no lock is held for longer than one part takes: a watcher that
+//! needs everything neither holds the newest revocation up nor keeps a copy of its own.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, PoisonError, RwLock},
+    collections::{BTreeMap, VecDeque},
+    ops::Bound,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -19,12 +23,15 @@ use crate::domain::{
 /// Changes that are kept for watchers that come back.
 pub(super) const KEPT_CHANGES: usize = 4_096;
 
+/// Most changes or revocations that are read, or looked at, in one go.
+pub(super) const PART: usize = 500;
+
 /// Everything that the feed knows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct FeedSnapshot {
     pub(super) keys: Vec<SigningKey>,
-    pub(super) sessions: HashMap<SessionId, SessionRevoked>,
-    pub(super) subjects: HashMap<UserId, SubjectRevoked>,
+    pub(super) sessions: BTreeMap<SessionId, SessionRevoked>,
+    pub(super) subjects: BTreeMap<UserId, SubjectRevoked>,
 }
 
 /// What changed.
@@ -53,10 +60,15 @@ pub(super) struct Standpoint {
 /// What a watcher has to be sent.
 #[derive(Debug)]
 pub(super) enum Missing {
-    /// The changes that follow, perhaps none.
-    Changes(Vec<Placed>),
-    /// Everything: the changes that follow are not kept, or the history is another one.
-    Everything(Arc<FeedSnapshot>),
+    /// The changes that follow: at most [`PART`], perhaps none.
+    Changes {
+        changes: Vec<Placed>,
+        /// Whether no others follow them.
+        all: bool,
+    },
+    /// Everything: the changes that follow are not kept, or the history is another one. These are the keys; the
+    /// revocations are to be read with [`FeedMemory::sessions`] and [`FeedMemory::subjects`] after this.
+    Everything(Arc<[SigningKey]>),
 }
 
 /// The state of the feed at one moment, for one watcher.
@@ -65,7 +77,7 @@ pub(super) struct View {
     pub(super) missing: Missing,
     /// Where the watcher stands when it has it.
     pub(super) standpoint: Standpoint,
-    /// When, on the steady clock, this was proven to be everything.
+    /// When, on the steady clock, all that is known here was proven to be everything.
     pub(super) fresh_at: Option<Duration>,
 }
 
@@ -78,7 +90,9 @@ pub struct FeedMemory {
 struct State {
     history: u64,
     cursor: Cursor,
-    snapshot: Arc<FeedSnapshot>,
+    keys: Arc<[SigningKey]>,
+    sessions: BTreeMap<SessionId, SessionRevoked>,
+    subjects: BTreeMap<UserId, SubjectRevoked>,
     changes: VecDeque<Placed>,
     fresh_at: Option<Duration>,
 }
@@ -95,28 +109,34 @@ impl Default for FeedMemory {
 impl FeedMemory {
     /// Begins a history: with everything at a cursor, and the changes that led there.
     pub(super) fn replace(&self, cursor: Cursor, snapshot: FeedSnapshot, changes: Vec<Placed>) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let history = state.as_ref().map_or(0, |state| state.history) + 1;
-        *state = Some(State {
-            history,
+        let mut next = State {
+            history: 1,
             cursor,
-            snapshot: Arc::new(snapshot),
+            keys: snapshot.keys.into(),
+            sessions: snapshot.sessions,
+            subjects: snapshot.subjects,
             changes: changes.into(),
             fresh_at: None,
-        });
+        };
+        let mut state = self.write();
+        if let Some(last) = state.as_ref() {
+            next.history += last.history;
+        }
+        let last = state.replace(next);
+        // What is gone is taken down after the lock is: it may be large.
         drop(state);
+        drop(last);
         self.changed.send_replace(());
     }
 
     /// Adds a change; one that is known already is passed over.
     pub(super) fn push(&self, placed: Placed) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.write();
         let Some(state) = state.as_mut() else { return };
         if state.cursor.position.reaches(&placed.cursor.position) {
             return;
         }
-        // A watcher that is being sent the old snapshot keeps it; everybody else sees the new one.
-        Arc::make_mut(&mut state.snapshot).add(placed.change.clone());
+        state.add(placed.change.clone());
         state.cursor = placed.cursor.clone();
         if state.changes.len() == KEPT_CHANGES {
             state.changes.pop_front();
@@ -127,8 +147,7 @@ impl FeedMemory {
     /// Says that what was added is everything, as of a moment of the steady clock. It wakes nobody: a watcher learns
     /// it with the answer to its next ping.
     pub(super) fn prove(&self, at: Duration) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = state.as_mut() {
+        if let Some(state) = self.write().as_mut() {
             state.fresh_at = state.fresh_at.max(Some(at));
         }
     }
@@ -140,46 +159,96 @@ impl FeedMemory {
 
     /// Forgets revocations of tokens that have ended by themselves.
     pub fn prune(&self, now: Timestamp) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(state) = state.as_mut() {
-            Arc::make_mut(&mut state.snapshot).prune(now);
-        }
+        self.remove(|state, after| {
+            remove_part(&mut state.sessions, after, |one| one.retain_until <= now)
+        });
+        self.remove(|state, after| {
+            remove_part(&mut state.subjects, after, |one| one.retain_until <= now)
+        });
     }
 
     /// Where the feed stands; `None` before it is loaded.
     pub(super) fn standpoint(&self) -> Option<Standpoint> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.as_ref().map(State::standpoint)
+        self.read().as_ref().map(State::standpoint)
     }
 
-    /// What a watcher at a standpoint has to be sent; without one, everything.
+    /// What a watcher at a standpoint has to be sent next; without one, everything.
     pub(super) fn view(&self, from: Option<&Standpoint>) -> Option<View> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.read();
         let state = state.as_ref()?;
-        let changes = from.and_then(|from| state.changes_after(from));
-        Some(match (changes, from) {
-            (Some(changes), Some(from)) => View {
-                standpoint: changes.last().map_or_else(
-                    || from.clone(),
-                    |last| Standpoint {
-                        history: state.history,
-                        cursor: last.cursor.clone(),
-                    },
-                ),
-                missing: Missing::Changes(changes),
+        let changes = from.and_then(|from| Some((from, state.changes_after(from)?)));
+        Some(match changes {
+            Some((from, (changes, all))) => View {
+                standpoint: Standpoint {
+                    history: state.history,
+                    cursor: changes
+                        .last()
+                        .map_or(&from.cursor, |last| &last.cursor)
+                        .clone(),
+                },
+                missing: Missing::Changes { changes, all },
                 fresh_at: state.fresh_at,
             },
-            _ => View {
-                missing: Missing::Everything(Arc::clone(&state.snapshot)),
+            None => View {
+                missing: Missing::Everything(Arc::clone(&state.keys)),
                 standpoint: state.standpoint(),
                 fresh_at: state.fresh_at,
             },
         })
     }
 
+    /// The next sessions that ended, in the order of their ids: at most [`PART`], none after the last; `None` when
+    /// another history has begun.
+    ///
+    /// Read one after the other they hold all that the feed had at the first reading, and perhaps some of what came
+    /// later, which does no harm: an end stays an end when it is told twice.
+    pub(super) fn sessions(
+        &self,
+        history: u64,
+        after: Option<&SessionId>,
+    ) -> Option<Vec<SessionRevoked>> {
+        let state = self.read();
+        let state = state.as_ref().filter(|state| state.history == history)?;
+        Some(part(&state.sessions, after))
+    }
+
+    /// The next users whose sessions ended, in the same way.
+    pub(super) fn subjects(
+        &self,
+        history: u64,
+        after: Option<&UserId>,
+    ) -> Option<Vec<SubjectRevoked>> {
+        let state = self.read();
+        let state = state.as_ref().filter(|state| state.history == history)?;
+        Some(part(&state.subjects, after))
+    }
+
     /// Changes whenever there may be something to send.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Removes part after part, each behind the last key of the one before, and lets others in between.
+    fn remove<K>(&self, part: impl Fn(&mut State, Option<&K>) -> Option<K>) {
+        let mut after = None;
+        loop {
+            let last = self
+                .write()
+                .as_mut()
+                .and_then(|state| part(state, after.as_ref()));
+            if last.is_none() {
+                return;
+            }
+            after = last;
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Option<State>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Option<State>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -191,25 +260,31 @@ impl State {
         }
     }
 
-    /// The kept changes after a standpoint; `None` when some of them are not kept.
-    fn changes_after(&self, from: &Standpoint) -> Option<Vec<Placed>> {
+    /// The next kept changes after a standpoint, and whether they are all; `None` when some of them are not kept.
+    fn changes_after(&self, from: &Standpoint) -> Option<(Vec<Placed>, bool)> {
         let position = &from.cursor.position;
         if from.history != self.history || position.epoch != self.cursor.position.epoch {
             return None;
         }
         if position.revision >= self.cursor.position.revision {
-            return Some(Vec::new());
+            return Some((Vec::new(), true));
         }
         let first = self.changes.front()?.cursor.position.revision;
         if position.revision + 1 < first {
             return None;
         }
         let known = usize::try_from(position.revision + 1 - first).ok()?;
-        Some(self.changes.iter().skip(known).cloned().collect())
+        let changes: Vec<_> = self
+            .changes
+            .iter()
+            .skip(known)
+            .take(PART)
+            .cloned()
+            .collect();
+        let all = known + changes.len() >= self.changes.len();
+        Some((changes, all))
     }
-}
 
-impl FeedSnapshot {
     fn add(&mut self, change: Change) {
         match change {
             Change::Session(revoked) => {
@@ -219,26 +294,51 @@ impl FeedSnapshot {
                 self.subjects.insert(revoked.user_id.clone(), revoked);
             }
             Change::Key(key) => {
-                self.keys.retain(|known| known.id != key.id);
-                self.keys.insert(0, key);
+                let others = self.keys.iter().filter(|known| known.id != key.id);
+                self.keys = std::iter::once(&key).chain(others).cloned().collect();
             }
         }
     }
+}
 
-    fn prune(&mut self, now: Timestamp) {
-        self.sessions
-            .retain(|_, revoked| revoked.retain_until > now);
-        self.subjects
-            .retain(|_, revoked| revoked.retain_until > now);
+/// The next values behind a key.
+fn part<K: Ord, V: Clone>(map: &BTreeMap<K, V>, after: Option<&K>) -> Vec<V> {
+    behind(map, after).map(|(_, value)| value.clone()).collect()
+}
+
+/// Removes those of the next values behind a key that are over; the last key that was looked at, if any.
+fn remove_part<K: Ord + Clone, V>(
+    map: &mut BTreeMap<K, V>,
+    after: Option<&K>,
+    is_over: impl Fn(&V) -> bool,
+) -> Option<K> {
+    let looked_at: Vec<_> = behind(map, after)
+        .map(|(key, value)| (key.clone(), is_over(value)))
+        .collect();
+    for (key, _) in looked_at.iter().filter(|(_, over)| *over) {
+        map.remove(key);
     }
+    looked_at.into_iter().next_back().map(|(key, _)| key)
+}
+
+fn behind<'m, K: Ord, V>(
+    map: &'m BTreeMap<K, V>,
+    after: Option<&K>,
+) -> impl Iterator<Item = (&'m K, &'m V)> {
+    let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+    map.range((from, Bound::Unbounded)).take(PART)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use identity_guard::{clock::Timestamp, position::Position};
     use identity_kit::outbox::Cursor;
 
-    use super::{Change, FeedMemory, FeedSnapshot, KEPT_CHANGES, Missing, Placed, Standpoint};
+    use super::{
+        Change, FeedMemory, FeedSnapshot, KEPT_CHANGES, Missing, PART, Placed, Standpoint,
+    };
     use crate::domain::{
         event::SessionRevoked,
         id::{SessionId, UserId},
@@ -283,7 +383,7 @@ mod tests {
         let memory = memory(5);
         let view = memory.view(Some(&at(3))).unwrap();
         assert_eq!(view.standpoint.cursor, cursor(5));
-        let Missing::Changes(changes) = view.missing else {
+        let Missing::Changes { changes, all: true } = view.missing else {
             panic!("the changes are kept");
         };
         let revisions: Vec<_> = changes
@@ -302,7 +402,7 @@ mod tests {
         ));
         assert!(matches!(
             memory.view(Some(&at(2))).unwrap().missing,
-            Missing::Changes(_)
+            Missing::Changes { .. }
         ));
     }
 
@@ -318,19 +418,82 @@ mod tests {
         }
     }
 
+    /// Everything in parts, with something between two of them.
+    fn everything(memory: &FeedMemory, between: impl Fn()) -> Vec<SessionId> {
+        let history = memory.standpoint().unwrap().history;
+        let (mut read, mut parts) = (Vec::new(), 0);
+        while let Some(part) = memory.sessions(history, read.last())
+            && !part.is_empty()
+        {
+            assert!(part.len() <= PART);
+            read.extend(part.into_iter().map(|one| one.session_id));
+            parts += 1;
+            between();
+        }
+        assert!(parts > 2);
+        read
+    }
+
     #[test]
-    fn a_snapshot_on_its_way_is_not_changed_and_the_ended_are_forgotten() {
+    fn everything_is_read_in_parts_while_revocations_come_and_go() {
+        let count = PART as u64 * 3 + 7;
+        let memory = memory(count);
+        // Ends that come behind and before the place that was read, and such as nobody needs any more.
+        let next = Cell::new(count);
+        let read = everything(&memory, || {
+            for revision in next.get() + 1..=next.get() + 3 {
+                memory.push(placed(revision));
+            }
+            next.set(next.get() + 3);
+            memory.prune(Timestamp::from_micros(1_000 + 5));
+        });
+        let missing = (1..=count)
+            .map(|revision| SessionId::trusted(revision.to_string()))
+            .filter(|session| !read.contains(session))
+            .count();
+        // Those five could be forgotten before they were read.
+        assert!(missing <= 5, "{missing}");
+        assert!(read.is_sorted());
+    }
+
+    #[test]
+    fn a_new_history_ends_the_reading_of_the_old_one() {
         let memory = memory(2);
-        let Missing::Everything(before) = memory.view(None).unwrap().missing else {
-            panic!("everything");
-        };
-        memory.push(placed(3));
-        memory.push(placed(3));
-        memory.prune(Timestamp::from_micros(1_002));
-        assert_eq!(before.sessions.len(), 2);
-        let Missing::Everything(after) = memory.view(None).unwrap().missing else {
-            panic!("everything");
-        };
-        assert_eq!(after.sessions.len(), 1);
+        let history = memory.standpoint().unwrap().history;
+        assert_eq!(memory.sessions(history, None).unwrap().len(), 2);
+        memory.replace(cursor(2), FeedSnapshot::default(), Vec::new());
+        assert!(memory.sessions(history, None).is_none());
+        assert!(memory.subjects(history, None).is_none());
+    }
+
+    #[test]
+    fn many_changes_come_in_parts_and_the_last_part_says_so() {
+        let memory = memory(PART as u64 * 2 + 1);
+        let mut standpoint = at(0);
+        let mut sizes = Vec::new();
+        loop {
+            let view = memory.view(Some(&standpoint)).unwrap();
+            let Missing::Changes { changes, all } = view.missing else {
+                panic!("the changes are kept");
+            };
+            sizes.push(changes.len());
+            standpoint = view.standpoint;
+            if all {
+                break;
+            }
+        }
+        assert_eq!(sizes, [PART, PART, 1]);
+        assert_eq!(standpoint.cursor, cursor(PART as u64 * 2 + 1));
+    }
+
+    #[test]
+    fn the_ended_are_forgotten_and_nothing_else() {
+        let count = PART as u64 * 2;
+        let memory = memory(count);
+        memory.push(placed(count));
+        memory.prune(Timestamp::from_micros(1_000 + count.cast_signed() - 1));
+        let left = memory.sessions(1, None).unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].session_id.as_str(), count.to_string());
     }
 }

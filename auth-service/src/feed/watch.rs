@@ -18,6 +18,7 @@ use super::{
     memory::{Missing, Standpoint},
     wire,
 };
+use crate::domain::signing_key::SigningKey;
 
 /// Between two checkpoints.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -172,24 +173,57 @@ impl Watch {
         }
     }
 
-    /// Sends what the watcher has not.
+    /// Sends what the watcher has not, part after part: no more of it waits here than the channel holds.
     async fn catch_up(&mut self) -> Result<(), End> {
         // Before the memory is loaded there is nothing to say.
-        let Some(view) = self.feed.memory.view(self.standpoint.as_ref()) else {
-            return Ok(());
-        };
-        let messages = match &view.missing {
-            Missing::Changes(changes) => wire::changes(changes),
-            Missing::Everything(snapshot) => {
-                wire::everything(snapshot, &view.standpoint.cursor, &self.feed.issuer)
+        while let Some(view) = self.feed.memory.view(self.standpoint.as_ref()) {
+            let is_everything = match view.missing {
+                Missing::Changes { changes, all } => {
+                    if !changes.is_empty() {
+                        self.send(wire::changes(&changes)).await?;
+                    }
+                    all
+                }
+                Missing::Everything(keys) => self.send_everything(&keys, &view.standpoint).await?,
+            };
+            self.standpoint = Some(view.standpoint);
+            if is_everything {
+                self.fresh_at = view.fresh_at;
+                break;
             }
-        };
-        for message in messages {
-            self.send(message).await?;
         }
-        self.standpoint = Some(view.standpoint);
-        self.fresh_at = view.fresh_at;
         Ok(())
+    }
+
+    /// Sends a snapshot; false when another history began meanwhile, and nobody can stand where this one was.
+    async fn send_everything(
+        &mut self,
+        keys: &[SigningKey],
+        standpoint: &Standpoint,
+    ) -> Result<bool, End> {
+        let (history, feed) = (standpoint.history, self.feed.clone());
+        self.send(wire::reset()).await?;
+        let mut last = None;
+        loop {
+            let Some(sessions) = feed.memory.sessions(history, last.as_ref()) else {
+                return Ok(false);
+            };
+            let Some(end) = sessions.last() else { break };
+            last = Some(end.session_id.clone());
+            self.send(wire::sessions(&feed.issuer, &sessions)).await?;
+        }
+        let mut last = None;
+        loop {
+            let Some(subjects) = feed.memory.subjects(history, last.as_ref()) else {
+                return Ok(false);
+            };
+            let Some(end) = subjects.last() else { break };
+            last = Some(end.user_id.clone());
+            self.send(wire::subjects(&feed.issuer, &subjects)).await?;
+        }
+        let end = wire::last_part(&feed.issuer, keys, &standpoint.cursor);
+        self.send(end).await?;
+        Ok(true)
     }
 
     /// What was sent, as old as it is now; nothing where it was never proven to be everything.

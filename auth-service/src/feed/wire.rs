@@ -1,6 +1,6 @@
 //! Feed to wire, and the first words of a watcher from it.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use identity_guard::{position::Position, status::Failure};
 use identity_kit::{outbox::Cursor, violations::Violations};
@@ -11,16 +11,15 @@ use identity_proto::auth::v1::{
     watch_response::{Changes, Checkpoint, Goodbye, Message, Pong, Reset, Snapshot},
 };
 
-use super::memory::{Change, FeedSnapshot, Placed};
+use super::memory::{Change, Placed};
 use crate::{
-    domain::event::{SessionRevoked, SubjectRevoked},
+    domain::{
+        event::{SessionRevoked, SubjectRevoked},
+        signing_key::SigningKey,
+    },
     grpc::signing_key_to_wire,
 };
 
-/// Revocations of one part of a snapshot: far below the largest message.
-const PART: usize = 2_000;
-/// Changes of one message.
-const BATCH: usize = 500;
 /// The shortest and the longest lease.
 const LEASES: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_mins(5);
@@ -66,50 +65,44 @@ pub(super) fn beginning(start: Option<Start>) -> Result<Beginning, Failure> {
     })
 }
 
-/// Everything: a reset, and the parts of the snapshot, of which the last has the position.
-pub(super) fn everything(
-    snapshot: &Arc<FeedSnapshot>,
-    cursor: &Cursor,
-    issuer: &str,
-) -> Vec<WatchResponse> {
-    let sessions: Vec<_> = snapshot.sessions.values().map(session).collect();
-    let subjects: Vec<_> = snapshot.subjects.values().map(subject).collect();
-    let mut parts: Vec<Snapshot> = Vec::new();
-    parts.extend(sessions.chunks(PART).map(|part| Snapshot {
-        sessions: part.to_vec(),
+/// Everything follows.
+pub(super) fn reset() -> WatchResponse {
+    message(Message::Reset(Reset {}))
+}
+
+/// Sessions of a snapshot.
+pub(super) fn sessions(issuer: &str, sessions: &[SessionRevoked]) -> WatchResponse {
+    message(Message::Snapshot(Snapshot {
+        issuer: issuer.to_owned(),
+        sessions: sessions.iter().map(session).collect(),
         ..Snapshot::default()
-    }));
-    parts.extend(subjects.chunks(PART).map(|part| Snapshot {
-        subjects: part.to_vec(),
+    }))
+}
+
+/// Subjects of a snapshot.
+pub(super) fn subjects(issuer: &str, subjects: &[SubjectRevoked]) -> WatchResponse {
+    message(Message::Snapshot(Snapshot {
+        issuer: issuer.to_owned(),
+        subjects: subjects.iter().map(subject).collect(),
         ..Snapshot::default()
-    }));
-    parts.push(Snapshot {
-        signing_keys: snapshot.keys.iter().map(signing_key_to_wire).collect(),
+    }))
+}
+
+/// The last part of a snapshot: the keys, and the position that its parts together have.
+pub(super) fn last_part(issuer: &str, keys: &[SigningKey], cursor: &Cursor) -> WatchResponse {
+    message(Message::Snapshot(Snapshot {
+        issuer: issuer.to_owned(),
+        signing_keys: keys.iter().map(signing_key_to_wire).collect(),
         position: Some(to_wire(cursor)),
         ..Snapshot::default()
-    });
-    let parts = parts.into_iter().map(|part| {
-        message(Message::Snapshot(Snapshot {
-            issuer: issuer.to_owned(),
-            ..part
-        }))
-    });
-    [message(Message::Reset(Reset {}))]
-        .into_iter()
-        .chain(parts)
-        .collect()
+    }))
 }
 
 /// Changes in order.
-pub(super) fn changes(changes: &[Placed]) -> Vec<WatchResponse> {
-    changes
-        .chunks(BATCH)
-        .map(|batch| {
-            message(Message::Changes(Changes {
-                changes: batch.iter().map(change).collect(),
-            }))
-        })
-        .collect()
+pub(super) fn changes(changes: &[Placed]) -> WatchResponse {
+    message(Message::Changes(Changes {
+        changes: changes.iter().map(change).collect(),
+    }))
 }
 
 /// How new the state is.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use identity_guard::clock::Timestamp;
+use identity_guard::clock::{self, Timestamp};
 use identity_kit::database::{Database, StoreError};
 use sea_orm::ConnectionTrait as _;
 
@@ -41,7 +41,7 @@ pub async fn sweep(
     now: Timestamp,
     leeway: Duration,
 ) -> Result<u64, StoreError> {
-    let leeway = super::sessions::span(leeway);
+    let leeway = clock::micros(leeway);
     let mut touched = 0;
     for sql in [UNSEAL, SESSIONS, REFRESH_TOKENS, CHALLENGES, THROTTLES] {
         loop {

@@ -6,13 +6,16 @@
 
 use std::sync::Arc;
 
-use identity_guard::{clock::Timestamp, position::Position};
+use identity_guard::{
+    clock::{self, Timestamp},
+    position::Position,
+};
 use identity_kit::database::{Database, StoreError};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult as _, Value};
 
 use super::{
     entity::session,
-    sessions::{span, to_stored},
+    sessions::to_stored,
     values::{micros, statement, to_column, to_small_column},
 };
 use crate::domain::{
@@ -206,7 +209,7 @@ pub async fn regain(
             AND subjects.user_id = sessions.user_id AND subjects.generation = sessions.generation \
             AND (subjects.user_epoch <> $8 OR subjects.user_revision <= $9) \
         RETURNING sealed_successor, idle_expires_at";
-    let window_start = rotation.now.as_micros() - span(policy.retry_window);
+    let window_start = rotation.now.as_micros() - clock::micros(policy.retry_window);
     let values = [
         rotation.session_id.as_str().into(),
         rotation.token_id.as_str().into(),

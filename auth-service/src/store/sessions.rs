@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use identity_guard::clock::Timestamp;
+use identity_guard::clock::{self, Timestamp};
 use identity_kit::database::{Database, StoreError, Written};
 use sea_orm::{
     Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -151,7 +151,7 @@ pub async fn end(
                     session_id.as_str().into(),
                     ending.user_id.as_str().into(),
                     micros(ending.now),
-                    span(ending.leeway).into(),
+                    clock::micros(ending.leeway).into(),
                 ];
                 let row = transaction
                     .query_one_raw(statement(transaction, END, values))
@@ -263,7 +263,7 @@ async fn end_rows(
     let values = [
         ending.user_id.as_str().into(),
         micros(ending.now),
-        span(ending.leeway).into(),
+        clock::micros(ending.leeway).into(),
         spared.map_or("", SessionId::as_str).into(),
     ];
     let rows = connection
@@ -276,11 +276,6 @@ async fn end_rows(
             Ok((id, end))
         })
         .collect()
-}
-
-/// A span in a column's unit.
-pub(super) fn span(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn counted(events: Vec<AccessEvent>, sessions: usize) -> Ended {

@@ -1,30 +1,91 @@
 //! Who may import whom: from the contract upwards, and inside a service towards its domain.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-/// Our crates from the contract upwards: each may depend on those before it.
-const LAYERS: [(&str, &str, &[&str]); 5] = [
-    ("identity-proto", "proto", &[]),
-    ("identity-guard", "shared/guard", &["identity-proto"]),
-    (
-        "identity-kit",
-        "shared/kit",
-        &["identity-proto", "identity-guard"],
-    ),
-    (
-        "user-service",
-        "user-service",
-        &["identity-proto", "identity-guard", "identity-kit"],
-    ),
-    (
-        "auth-service",
-        "auth-service",
-        &["identity-proto", "identity-guard", "identity-kit"],
-    ),
+/// A member of the workspace, and which of the others it may depend on.
+struct Member {
+    name: &'static str,
+    folder: &'static str,
+    /// In what it is built from.
+    imports: &'static [&'static str],
+    /// In its tests beside that.
+    in_tests: &'static [&'static str],
+}
+
+/// All of them, from the contract upwards.
+const MEMBERS: [Member; 9] = [
+    Member {
+        name: "identity-proto",
+        folder: "proto",
+        imports: &[],
+        in_tests: &[],
+    },
+    Member {
+        name: "identity-guard",
+        folder: "shared/guard",
+        imports: &["identity-proto"],
+        in_tests: &[],
+    },
+    // A backend team has the guard and its own contract, so its example has no more.
+    Member {
+        name: "identity-example-backend",
+        folder: "shared/guard/examples/backend",
+        imports: &["identity-guard"],
+        in_tests: &["identity-proto"],
+    },
+    Member {
+        name: "identity-kit",
+        folder: "shared/kit",
+        imports: &["identity-proto", "identity-guard"],
+        in_tests: &["identity-kit"],
+    },
+    Member {
+        name: "user-service",
+        folder: "user-service",
+        imports: &["identity-proto", "identity-guard", "identity-kit"],
+        in_tests: &[],
+    },
+    Member {
+        name: "auth-service",
+        folder: "auth-service",
+        imports: &["identity-proto", "identity-guard", "identity-kit"],
+        in_tests: &[],
+    },
+    // What runs the pair knows it by its contract and its programs.
+    Member {
+        name: "identity-dev",
+        folder: "deploy/dev",
+        imports: &["identity-proto"],
+        in_tests: &[],
+    },
+    Member {
+        name: "identity-e2e",
+        folder: "deploy/e2e",
+        imports: &[],
+        in_tests: &["identity-proto", "identity-dev"],
+    },
+    // It also measures parts of auth-service alone.
+    Member {
+        name: "identity-load",
+        folder: "deploy/load",
+        imports: &[
+            "identity-proto",
+            "identity-guard",
+            "identity-kit",
+            "identity-dev",
+            "auth-service",
+        ],
+        in_tests: &[],
+    },
 ];
+
+/// The sections of a manifest that a crate is built from, and those of its tests.
+const BUILT_FROM: [&str; 2] = ["[dependencies]", "[build-dependencies]"];
+const TESTED_WITH: [&str; 1] = ["[dev-dependencies]"];
 
 /// Rooms of a service, and the words that none of their files may say.
 const ROOMS: [(&str, &[&str]); 4] = [
@@ -78,18 +139,48 @@ fn root() -> PathBuf {
 }
 
 #[test]
-fn crates_depend_downwards_alone() {
+fn every_member_of_the_workspace_is_listed() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert_eq!(
+        members(&manifest),
+        MEMBERS.map(|member| member.folder).into()
+    );
+    for member in MEMBERS {
+        let manifest = fs::read_to_string(root().join(member.folder).join("Cargo.toml")).unwrap();
+        let name = format!("\nname = \"{}\"\n", member.name);
+        assert!(manifest.contains(&name), "{}", member.folder);
+    }
+}
+
+#[test]
+fn members_depend_on_what_they_may_alone() {
     let mut violations = Vec::new();
-    for (name, folder, allowed) in LAYERS {
-        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
-        for dependency in dependencies(&manifest) {
-            let ours = LAYERS.iter().any(|(layer, ..)| *layer == dependency);
-            if ours && !allowed.contains(&dependency) && name != dependency {
+    for member in MEMBERS {
+        let name = member.name;
+        let manifest = fs::read_to_string(root().join(member.folder).join("Cargo.toml")).unwrap();
+        for dependency in ours(&manifest, &BUILT_FROM) {
+            if !member.imports.contains(&dependency) {
                 violations.push(format!("{name} depends on {dependency}"));
+            }
+        }
+        for dependency in ours(&manifest, &TESTED_WITH) {
+            let allowed = [member.imports, member.in_tests].concat();
+            if !allowed.contains(&dependency) {
+                violations.push(format!("the tests of {name} depend on {dependency}"));
             }
         }
     }
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+#[test]
+fn nothing_depends_on_what_stands_above_it() {
+    for (index, member) in MEMBERS.iter().enumerate() {
+        for import in member.imports {
+            let below = MEMBERS[..index].iter().any(|other| other.name == *import);
+            assert!(below, "{} may import {import}", member.name);
+        }
+    }
 }
 
 #[test]
@@ -113,14 +204,28 @@ fn rooms_of_a_service_import_towards_the_domain_alone() {
     assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }
 
-/// What a manifest depends on outside its tests.
-fn dependencies(manifest: &str) -> Vec<&str> {
+/// The folders of the members of a workspace.
+fn members(manifest: &str) -> BTreeSet<&str> {
+    let list = manifest.split_once("members = [").unwrap().1;
+    let list = list.split_once(']').unwrap().0;
+    list.split('"').skip(1).step_by(2).collect()
+}
+
+/// The members that a manifest names in these sections.
+fn ours<'m>(manifest: &'m str, sections: &[&str]) -> Vec<&'m str> {
+    let mut names = dependencies(manifest, sections);
+    names.retain(|name| MEMBERS.iter().any(|member| member.name == *name));
+    names
+}
+
+/// What a manifest names in these sections.
+fn dependencies<'m>(manifest: &'m str, sections: &[&str]) -> Vec<&'m str> {
     let mut section = "";
     let mut names = Vec::new();
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
             section = line;
-        } else if matches!(section, "[dependencies]" | "[build-dependencies]") {
+        } else if sections.contains(&section) && !line.is_empty() && !line.starts_with('#') {
             let end = line.find(['.', '=', ' ']).unwrap_or(line.len());
             names.push(&line[..end]);
         }
@@ -185,8 +290,11 @@ fn a_mention_is_found_in_code_and_not_elsewhere() {
 }
 
 #[test]
-fn a_manifest_is_read_without_its_tests() {
-    let manifest = "[package]\nname = \"x\"\n[dependencies]\nidentity-kit.workspace = true\n\
+fn a_manifest_is_read_by_its_sections() {
+    let manifest = "[package]\nname = \"x\"\n[dependencies]\n# why\nidentity-kit.workspace = true\n\n\
         serde = { workspace = true }\n[dev-dependencies]\nuser-service.workspace = true\n";
-    assert_eq!(dependencies(manifest), ["identity-kit", "serde"]);
+    let built_from = dependencies(manifest, &BUILT_FROM);
+    assert_eq!(built_from, ["identity-kit", "serde"]);
+    assert_eq!(ours(manifest, &BUILT_FROM), ["identity-kit"]);
+    assert_eq!(ours(manifest, &TESTED_WITH), ["user-service"]);
 }

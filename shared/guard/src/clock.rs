@@ -92,7 +92,8 @@ impl From<prost_types::Timestamp> for Timestamp {
 }
 
 /// A span in microseconds, at most the range of [`Timestamp`].
-fn micros(span: Duration) -> i64 {
+#[must_use]
+pub fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 

@@ -32,8 +32,8 @@
 //!     )?;
 //!     let verifier = VerifierConfig::new("https://id.example.org", "reports");
 //!     let state = Arc::new(AccessState::new(verifier, clock.clone(), max_staleness));
-//!     let follow = FollowConfig { max_staleness, watcher_name: "reports".to_owned() };
-//!     Follower::spawn(channel.clone(), state.clone(), clock, follow, CancellationToken::new());
+//!     let follow = FollowConfig { watcher_name: "reports".to_owned() };
+//!     drop(Follower::spawn(channel.clone(), state.clone(), clock, follow, CancellationToken::new())?);
 //!
 //!     let rules = Rules::from_descriptor_set(descriptor_set)?;
 //!     rules.require(&["example.reports.v1.ReportService"])?;
@@ -74,7 +74,7 @@ pub use caller::{Caller, ServiceCaller, UserCaller, caller};
 pub use channel::{ChannelConfig, IdentityChannel};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock, Timestamp};
 pub use engine::{AccessState, VerifierConfig};
-pub use follow::{FollowConfig, Follower};
+pub use follow::{FollowConfig, FollowError, Follower};
 pub use layer::{Guard, GuardConfig, GuardLayer, TokenFallback};
 pub use position::Position;
 pub use rights::{RemoteRights, Rights, RightsSource};

@@ -61,6 +61,10 @@ impl Freshness {
         }
     }
 
+    pub(super) fn max_staleness(&self) -> Duration {
+        self.max_staleness
+    }
+
     fn of(&self, source: Source) -> &Observed {
         match source {
             Source::Auth => &self.auth,

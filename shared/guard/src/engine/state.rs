@@ -12,7 +12,10 @@ use super::{
     revocations::Revocations,
     verifier::{MAX_TOKEN_BYTES, TokenError, VerifiedToken, Verifier, VerifierConfig},
 };
-use crate::{clock::SharedClock, position::Position};
+use crate::{
+    clock::{SharedClock, micros},
+    position::Position,
+};
 
 /// Why a caller is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +67,7 @@ pub struct AccessState {
 }
 
 impl AccessState {
-    /// A state that knows nothing and is stale.
+    /// A state that knows nothing and is stale. What it knows counts for at most `max_staleness`, whoever keeps it.
     #[must_use]
     pub fn new(config: VerifierConfig, clock: SharedClock, max_staleness: Duration) -> Self {
         let verifier = Verifier::new(config);
@@ -76,6 +79,12 @@ impl AccessState {
             freshness: Freshness::new(max_staleness),
             cache: TokenCache::new(),
         }
+    }
+
+    /// How old what is known may be.
+    #[must_use]
+    pub fn max_staleness(&self) -> Duration {
+        self.freshness.max_staleness()
     }
 
     /// Decides about a token.
@@ -223,10 +232,6 @@ impl AccessState {
     fn elapsed(&self) -> i64 {
         micros(self.clock.elapsed())
     }
-}
-
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 pub(super) enum End {
     /// By an error, or the server closed it.
     Lost(Status),
+    /// The server will not have this follower, and asking again soon does not change that.
+    Refused(Code),
     /// The server stopped talking.
     Silent,
     /// The server ends it, and asks to wait.
@@ -87,11 +89,13 @@ impl<'f> Session<'f> {
     }
 
     async fn follow(&mut self) -> Result<std::convert::Infallible, End> {
-        let max_staleness = self.follower.config.max_staleness;
+        let max_staleness = self.follower.state.max_staleness();
         let silence = max_staleness.clamp(SHORTEST_SILENCE, LONGEST_SILENCE);
         let (outgoing, requests) = mpsc::channel(OUTGOING);
         say(&outgoing, Say::Start(self.start()))?;
         let watching = self.follower.client.watch(ReceiverStream::new(requests));
+        let resumes = self.follower.cursor.is_some();
+        let lost = |status| lost(status, resumes);
         let mut stream = timeout(silence, watching)
             .await
             .map_err(|_| End::Silent)?
@@ -120,11 +124,11 @@ impl<'f> Session<'f> {
     }
 
     fn start(&self) -> Start {
-        let config = &self.follower.config;
+        let max_staleness = self.follower.state.max_staleness();
         Start {
             cursor: self.follower.cursor.clone(),
-            max_staleness: prost_types::Duration::try_from(config.max_staleness).ok(),
-            watcher_name: config.watcher_name.clone(),
+            max_staleness: prost_types::Duration::try_from(max_staleness).ok(),
+            watcher_name: self.follower.config.watcher_name.clone(),
         }
     }
 
@@ -256,7 +260,10 @@ impl<'f> Session<'f> {
                 let since = self.follower.clock.elapsed().saturating_sub(asked_at);
                 let age = age.saturating_add(since);
                 self.follower.state.observe_source(source, position, age);
-                self.live |= source == Source::Auth;
+                if source == Source::Auth && !self.live {
+                    self.live = true;
+                    tracing::info!("access feed followed");
+                }
             }
         }
         Ok(())
@@ -279,14 +286,40 @@ fn closed() -> End {
     End::Lost(Status::unavailable("the stream was closed"))
 }
 
-/// What an error of the stream means. Without a cause in the transport, these codes are made by the decoder, or by a
-/// server that cannot go on from where we are.
-fn lost(status: Status) -> End {
+/// What an error of the stream means. Without a cause in the transport, the codes of a message that is not understood
+/// are made by the decoder, or by a server that cannot go on from where we are.
+fn lost(status: Status, resumes: bool) -> End {
     let local = std::error::Error::source(&status).is_none();
     match status.code() {
+        Code::PermissionDenied | Code::Unauthenticated => End::Refused(status.code()),
+        // Without a cursor there is nothing left that we could leave out.
+        Code::InvalidArgument if !resumes => End::Refused(status.code()),
         Code::Internal | Code::OutOfRange | Code::DataLoss | Code::InvalidArgument if local => {
             End::NotUnderstood("message")
         }
         _ => End::Lost(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_lasts_is_told_from_a_loss() {
+        let refused = |code, resumes| {
+            let end = lost(Status::new(code, ""), resumes);
+            matches!(end, End::Refused(told) if told == code)
+        };
+        for resumes in [false, true] {
+            assert!(refused(Code::PermissionDenied, resumes));
+            assert!(refused(Code::Unauthenticated, resumes));
+            assert!(!refused(Code::Unavailable, resumes));
+            assert!(!refused(Code::ResourceExhausted, resumes));
+        }
+        assert!(refused(Code::InvalidArgument, false));
+        // It may be the cursor that is wrong, and the next try has none.
+        let end = lost(Status::new(Code::InvalidArgument, ""), true);
+        assert!(matches!(end, End::NotUnderstood(_)));
     }
 }

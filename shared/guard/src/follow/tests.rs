@@ -43,12 +43,10 @@ impl Bench {
             feed.channel(clock.clone()),
             state.clone(),
             clock.clone(),
-            FollowConfig {
-                max_staleness: MAX_STALENESS,
-                watcher_name: "test".to_owned(),
-            },
+            watcher("test"),
             cancel.clone(),
-        );
+        )
+        .expect("can be followed");
         Self {
             issuer: Issuer::es256("k1"),
             clock,
@@ -120,6 +118,12 @@ impl Bench {
     async fn until_at(&self, revision: u64) {
         self.until(|state| state.position() == Some(Position::new("e", revision)))
             .await;
+    }
+}
+
+fn watcher(name: &str) -> FollowConfig {
+    FollowConfig {
+        watcher_name: name.to_owned(),
     }
 }
 
@@ -385,6 +389,88 @@ async fn it_ends_when_cancelled() {
     bench.cancel.cancel();
     bench.task.await.expect("ends without a panic");
     stream.closed().await;
+}
+
+#[tokio::test]
+async fn what_no_server_takes_is_an_error_before_it_is_asked() {
+    let clock = Arc::new(ManualClock::new(now()));
+    let feed = Feed::serve().await;
+    let spawn = |max_staleness, name: &str| {
+        let state = AccessState::new(config(), clock.clone(), max_staleness);
+        let channel = feed.channel(clock.clone());
+        let cancel = CancellationToken::new();
+        Follower::spawn(
+            channel,
+            Arc::new(state),
+            clock.clone(),
+            watcher(name),
+            cancel,
+        )
+    };
+    for wrong in [
+        Duration::ZERO,
+        Duration::from_millis(99),
+        Duration::from_secs(301),
+        Duration::MAX,
+    ] {
+        let error = spawn(wrong, "test").expect_err("is refused");
+        assert_eq!(error, FollowError::Staleness(wrong));
+    }
+    for wrong in ["Test", "a b", &"a".repeat(65)] {
+        let error = spawn(MAX_STALENESS, wrong).expect_err("is refused");
+        assert_eq!(error, FollowError::WatcherName);
+    }
+    for right in [Duration::from_millis(100), Duration::from_mins(5)] {
+        spawn(right, "").expect("can be followed").abort();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_is_asked_far_more_rarely_than_one_that_is_away() {
+    for code in [
+        Code::PermissionDenied,
+        Code::Unauthenticated,
+        Code::InvalidArgument,
+    ] {
+        let (mut refusing, mut away) = (Bench::new().await, Bench::new().await);
+        refusing.feed.refuse(code).await;
+        for _ in 0..4 {
+            away.feed.refuse(Code::Unavailable).await;
+        }
+        // The first was refused before all these tries, and would have been back.
+        assert!(!refusing.feed.is_asked());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_cursor_is_left_out_and_only_then_it_waits_long() {
+    let (mut bench, stream) = Bench::live().await;
+    drop(stream);
+    bench.feed.refuse(Code::InvalidArgument).await;
+    assert_eq!(bench.feed.accept().await.start.cursor, None);
+}
+
+#[test]
+fn the_log_tells_changes_alone() {
+    let lost = || End::Lost(tonic::Status::unavailable("away"));
+    assert_eq!(standing_after(&lost()), standing_after(&lost()));
+    let refused = |code| standing_after(&End::Refused(code));
+    assert_ne!(standing_after(&lost()), refused(Code::PermissionDenied));
+    assert_ne!(
+        refused(Code::Unauthenticated),
+        refused(Code::PermissionDenied)
+    );
+    assert_eq!(
+        standing_after(&End::Goodbye(Duration::ZERO)),
+        Standing::Following
+    );
+}
+
+#[test]
+fn a_refusal_is_waited_out_for_half_a_minute_at_most() {
+    let refused = End::Refused(Code::PermissionDenied);
+    assert_eq!(wait_after(&refused, 0, u16::MAX), REFUSED_WAIT);
+    assert_eq!(wait_after(&refused, 9, 0), REFUSED_WAIT / 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{
     str::FromStr as _,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -18,7 +18,10 @@ use sqlx::{
 use super::{
     Context, DatabaseConfig, StoreError, WriteFuture, WriteTransaction, Written, error::Fault,
 };
-use crate::{clock::SharedClock, entropy, outbox};
+use crate::{
+    clock::{SharedClock, micros},
+    entropy, outbox,
+};
 
 const MAX_CONNECTIONS: u32 = 10;
 /// Connections are renewed, so that they follow a moved address and give memory back.
@@ -40,7 +43,7 @@ pub(super) struct Postgres {
 struct Suspicion {
     clock: SharedClock,
     /// Microseconds of the clock's steady time.
-    until: AtomicU64,
+    until: AtomicI64,
 }
 
 impl Suspicion {
@@ -53,10 +56,6 @@ impl Suspicion {
         let opened = self.clock.elapsed().saturating_sub(age);
         micros(opened) < self.until.load(Ordering::Relaxed)
     }
-}
-
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A try that did not commit.
@@ -76,7 +75,7 @@ impl Postgres {
             .disable_statement_logging();
         let suspicion = Arc::new(Suspicion {
             clock: context.clock.clone(),
-            until: AtomicU64::new(0),
+            until: AtomicI64::new(0),
         });
         let engine = Self {
             options,

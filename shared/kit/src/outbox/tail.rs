@@ -62,22 +62,20 @@ pub enum NotReached {
     Ended,
 }
 
-/// A task that follows the feed of its own database.
+/// How far a task has followed the feed of its own database.
 #[derive(Debug)]
 pub struct Tail {
     applied: watch::Receiver<Position>,
-    task: JoinHandle<()>,
 }
 
 impl Tail {
-    /// Starts to follow, until cancelled. On PostgreSQL it also keeps the heartbeat.
-    #[must_use]
+    /// Starts to follow, until cancelled, in the task that comes with it. On PostgreSQL it also keeps the heartbeat.
     pub fn spawn(
         database: &Database,
         clock: SharedClock,
         cancel: CancellationToken,
         handler: Arc<dyn TailHandler>,
-    ) -> Self {
+    ) -> (Self, JoinHandle<()>) {
         let (publish, applied) = watch::channel(Position::default());
         let (beaten, heartbeats) = watch::channel(None);
         let follower = Follower {
@@ -97,7 +95,7 @@ impl Tail {
                 () = keep_beating(database, clock, beaten) => {}
             }
         });
-        Self { applied, task }
+        (Self { applied }, task)
     }
 
     /// The position up to which events have been applied; the default position before the first reset is done.
@@ -121,13 +119,6 @@ impl Tail {
             Ok(Ok(_)) => Err(NotReached::OtherEpoch),
             Ok(Err(_)) => Err(NotReached::Ended),
             Err(_) => Err(NotReached::Late),
-        }
-    }
-
-    /// Waits for the end of the task, which a cancelled token brings.
-    pub async fn stopped(self) {
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "following the feed ended");
         }
     }
 }

@@ -74,7 +74,7 @@ fn soon() -> Instant {
 
 fn start(database: &TestDatabase, recorder: &Arc<Recorder>) -> (Tail, CancellationToken) {
     let cancel = CancellationToken::new();
-    let tail = Tail::spawn(
+    let (tail, _task) = Tail::spawn(
         database,
         Arc::new(SystemClock),
         cancel.clone(),
@@ -115,7 +115,6 @@ async fn tail_takes_every_event_of_sixteen_writers_once_and_in_order() {
         assert_eq!(recorder.seen(), (1..=320).collect::<Vec<_>>());
         assert_eq!(*recorder.resets.borrow(), 1);
         cancel.cancel();
-        tail.stopped().await;
     }
 }
 

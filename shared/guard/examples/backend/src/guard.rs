@@ -43,11 +43,10 @@ pub(crate) fn layer(
         state.clone(),
         clock.clone(),
         FollowConfig {
-            max_staleness: MAX_STALENESS,
             watcher_name: "notes".to_owned(),
         },
         stop.clone(),
-    ));
+    )?);
 
     // 3. The rules of our own contract. An RPC without one stops us here.
     let rules = Rules::from_descriptor_set(contract::DESCRIPTOR_SET)?;

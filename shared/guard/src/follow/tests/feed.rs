@@ -7,11 +7,14 @@ use identity_proto::auth::v1::{
     access_feed_service_server::{AccessFeedService, AccessFeedServiceServer},
     watch_request::Start,
 };
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 
-use super::{Answer, Duration, FeedCursor, Said};
+use super::{Answer, Code, Duration, FeedCursor, Said};
 use crate::{
     channel::{ChannelConfig, IdentityChannel},
     clock::SharedClock,
@@ -19,27 +22,34 @@ use crate::{
 
 type Says = mpsc::UnboundedSender<Result<WatchResponse, Status>>;
 
-pub(super) struct Feed {
-    address: SocketAddr,
-    streams: mpsc::UnboundedReceiver<(Streaming<WatchRequest>, Says)>,
+/// A stream that a follower asks for.
+struct Asked {
+    says: Streaming<WatchRequest>,
+    answer: oneshot::Sender<Result<Answers, Status>>,
 }
 
-struct Service(mpsc::UnboundedSender<(Streaming<WatchRequest>, Says)>);
+type Answers = UnboundedReceiverStream<Result<WatchResponse, Status>>;
+
+pub(super) struct Feed {
+    address: SocketAddr,
+    streams: mpsc::UnboundedReceiver<Asked>,
+}
+
+struct Service(mpsc::UnboundedSender<Asked>);
 
 #[tonic::async_trait]
 impl AccessFeedService for Service {
-    type WatchStream = UnboundedReceiverStream<Result<WatchResponse, Status>>;
+    type WatchStream = Answers;
 
     async fn watch(
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let (says, answers) = mpsc::unbounded_channel();
-        let stream = (request.into_inner(), says);
-        self.0
-            .send(stream)
-            .map_err(|_| Status::unavailable("the test is over"))?;
-        Ok(Response::new(UnboundedReceiverStream::new(answers)))
+        let over = || Status::unavailable("the test is over");
+        let (answer, answered) = oneshot::channel();
+        let says = request.into_inner();
+        self.0.send(Asked { says, answer }).map_err(|_| over())?;
+        answered.await.map_err(|_| over())?.map(Response::new)
     }
 }
 
@@ -70,9 +80,23 @@ impl Feed {
         IdentityChannel::new(config, clock).expect("channel")
     }
 
+    /// Refuses the next stream.
+    pub(super) async fn refuse(&mut self, code: Code) {
+        let asked = self.streams.recv().await.expect("a stream");
+        drop(asked.answer.send(Err(Status::new(code, "refused"))));
+    }
+
+    /// Whether a stream is asked for.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.streams.is_empty()
+    }
+
     /// The next stream, with its Start.
     pub(super) async fn accept(&mut self) -> Stream {
-        let (mut asks, says) = self.streams.recv().await.expect("a stream");
+        let asked = self.streams.recv().await.expect("a stream");
+        let mut asks = asked.says;
+        let (says, answers) = mpsc::unbounded_channel();
+        drop(asked.answer.send(Ok(UnboundedReceiverStream::new(answers))));
         let (sender, heard) = mpsc::unbounded_channel();
         let first = asks.message().await.expect("a message").expect("a Start");
         let Some(Said::Start(start)) = first.message else {
