@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs::File, marker::PhantomData};
 
-use sea_orm::{DbErr, EntityTrait as _};
+use sea_orm::{
+    DatabaseConnection, DbErr, EntityTrait as _, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
+};
 use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations,
 };
@@ -12,6 +15,13 @@ use crate::database::{Database, StoreError, beside, open_private};
 
 /// The lock of the schema on PostgreSQL; any number, the same in every version of the program.
 const LOCK: i64 = 0x6964_656e_7469_7479;
+
+/// SQLite takes its lock for writing at once, instead of failing when somebody wrote since the first read.
+const IMMEDIATE: TransactionOptions = TransactionOptions {
+    isolation_level: None,
+    access_mode: None,
+    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+};
 
 /// Why a program cannot work with a schema.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +65,8 @@ impl From<DbErr> for MigrateError {
     }
 }
 
-/// Applies what has not been applied, each migration in a transaction.
+/// Applies what has not been applied: on a new database all in one transaction, later each migration in its own, so
+/// that none waits with its locks for the others.
 ///
 /// Of several processes at once one migrates, and the others wait and then find nothing to do.
 ///
@@ -65,18 +76,12 @@ impl From<DbErr> for MigrateError {
 pub async fn migrate<M: MigratorTrait>(database: &Database) -> Result<(), MigrateError> {
     // Each migration commits together with the row that says so: where no row is absent nothing is left to do, and
     // the usual start needs neither the lock nor connections of its own.
-    if !is_behind::<M>(database.reader()).await? {
+    if pending::<M>(database.reader()).await? == Pending::Nothing {
         return Ok(());
     }
     let lock = SchemaLock::take(database).await?;
     let connection = database.unbounded();
-    let result = match is_behind::<M>(&connection).await {
-        Ok(false) => Ok(()),
-        Ok(true) => InTransactions::<M>::up(&connection, None)
-            .await
-            .map_err(MigrateError::from),
-        Err(error) => Err(error),
-    };
+    let result = apply::<M>(&connection).await;
     let closed = connection.close().await.map_err(MigrateError::from);
     lock.release().await;
     result.and(closed)
@@ -91,21 +96,40 @@ pub async fn check_schema<M: MigratorTrait>(database: &Database) -> Result<(), S
     check::<M>(database.reader()).await
 }
 
-/// Whether a migration has not been applied.
-async fn is_behind<M: MigratorTrait>(
-    connection: &sea_orm::DatabaseConnection,
-) -> Result<bool, MigrateError> {
+/// What has not been applied.
+#[derive(PartialEq, Eq)]
+enum Pending {
+    Nothing,
+    Some,
+    Everything,
+}
+
+async fn apply<M: MigratorTrait>(connection: &DatabaseConnection) -> Result<(), MigrateError> {
+    match pending::<M>(connection).await? {
+        Pending::Nothing => {}
+        Pending::Some => InTransactions::<M>::up(connection, None).await?,
+        Pending::Everything => {
+            let transaction = connection.begin_with_options(IMMEDIATE).await?;
+            InTransactions::<M>::up(&transaction, None).await?;
+            transaction.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+async fn pending<M: MigratorTrait>(
+    connection: &DatabaseConnection,
+) -> Result<Pending, MigrateError> {
     match check::<M>(connection).await {
-        Ok(()) => Ok(false),
-        Err(SchemaError::Missing | SchemaError::Behind { .. }) => Ok(true),
+        Ok(()) => Ok(Pending::Nothing),
+        Err(SchemaError::Missing) => Ok(Pending::Everything),
+        Err(SchemaError::Behind { .. }) => Ok(Pending::Some),
         Err(SchemaError::Store(error)) => Err(error.into()),
         Err(error @ SchemaError::Future { .. }) => Err(MigrateError::Schema(error)),
     }
 }
 
-async fn check<M: MigratorTrait>(
-    connection: &sea_orm::DatabaseConnection,
-) -> Result<(), SchemaError> {
+async fn check<M: MigratorTrait>(connection: &DatabaseConnection) -> Result<(), SchemaError> {
     let Some(applied) = applied::<M>(connection).await? else {
         return Err(SchemaError::Missing);
     };
@@ -129,7 +153,7 @@ async fn check<M: MigratorTrait>(
 
 /// The names of the migrations that have been applied; `None` when the database was never migrated.
 async fn applied<M: MigratorTrait>(
-    connection: &sea_orm::DatabaseConnection,
+    connection: &DatabaseConnection,
 ) -> Result<Option<BTreeSet<String>>, StoreError> {
     match seaql_migrations::Entity::find().all(connection).await {
         Ok(rows) => Ok(Some(rows.into_iter().map(|row| row.version).collect())),
