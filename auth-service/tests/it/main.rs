@@ -12,6 +12,7 @@ mod harness;
 mod input;
 mod keys;
 mod login;
+mod mint;
 mod refresh;
 mod replicas;
 mod sessions;
