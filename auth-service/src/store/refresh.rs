@@ -4,8 +4,6 @@
 //! current one, and whatever ends a session writes the same row. Rows of refresh tokens are only ever added,
 //! so that a used one is known again; they go when they expire.
 
-use std::sync::Arc;
-
 use identity_guard::{
     clock::{self, Timestamp},
     position::Position,
@@ -114,6 +112,17 @@ pub async fn rotate(
     }
 }
 
+/// The successor in the session of the row of `$sessions`.
+macro_rules! successor {
+    ($sessions:literal) => {
+        concat!(
+            "INSERT INTO refresh_tokens (id, session_id, secret_hash, expires_at) \
+            SELECT $3, id, $12, $8 FROM ",
+            $sessions
+        )
+    };
+}
+
 /// One statement, one round trip, its own transaction.
 async fn rotate_at_once(
     database: &Database,
@@ -123,53 +132,43 @@ async fn rotate_at_once(
     const ROTATE: &str = concat!(
         "WITH live AS (",
         rotate!(),
-        " RETURNING sessions.id) \
-        INSERT INTO refresh_tokens (id, session_id, secret_hash, expires_at) \
-        SELECT $3, live.id, $12, $8 FROM live"
+        " RETURNING sessions.id) ",
+        successor!("live")
     );
-    let hash = Value::from(rotation.successor_hash.as_bytes().to_vec());
-    let values = values(rotation, policy).into_iter().chain([hash]);
     let connection = database.reader();
     let done = connection
-        .execute_raw(statement(connection, ROTATE, values))
+        .execute_raw(statement(connection, ROTATE, values(rotation, policy)))
         .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done.rows_affected() > 0)
 }
 
-/// Short statements in a transaction that is shared with other callers' writes.
+/// Two statements in one go, in a transaction that is shared with other callers' writes.
 async fn rotate_in_group(
     database: &Database,
     rotation: &Rotation,
     policy: &SessionPolicy,
 ) -> Result<bool, StoreError> {
+    const ROTATE: &str = concat!(
+        rotate!(),
+        "; ",
+        successor!("sessions WHERE id = $1 AND current_token_id = $3")
+    );
     let values = values(rotation, policy);
-    let rotation = Arc::new(rotation.clone());
     let written = database
         .write(move |transaction| {
-            let (rotation, values) = (Arc::clone(&rotation), values.clone());
+            let values = values.clone();
             Box::pin(async move {
                 let done = transaction
-                    .execute_raw(statement(transaction, rotate!(), values))
+                    .execute_raw(statement(transaction, ROTATE, values))
                     .await?;
-                if done.rows_affected() == 0 {
-                    return Ok::<_, StoreError>(false);
-                }
-                insert(
-                    transaction,
-                    &rotation.successor_id,
-                    &rotation.session_id,
-                    &rotation.successor_hash,
-                    rotation.times.idle_expires_at,
-                )
-                .await?;
-                Ok(true)
+                Ok::<_, StoreError>(done.rows_affected() > 0)
             })
         })
         .await?;
     Ok(written.value)
 }
 
-fn values(rotation: &Rotation, policy: &SessionPolicy) -> [Value; 11] {
+fn values(rotation: &Rotation, policy: &SessionPolicy) -> [Value; 12] {
     // Housekeeping looks next when the sealed successor has to go.
     let due_at = rotation.now.plus(policy.retry_window);
     [
@@ -184,6 +183,7 @@ fn values(rotation: &Rotation, policy: &SessionPolicy) -> [Value; 11] {
         micros(rotation.times.token_expires_at),
         rotation.rights_at.epoch.as_str().into(),
         to_column(rotation.rights_at.revision).into(),
+        rotation.successor_hash.as_bytes().to_vec().into(),
     ]
 }
 
@@ -241,26 +241,4 @@ pub async fn regain(
         })
         .await?;
     Ok(written.value)
-}
-
-/// Inserts a refresh token.
-pub(super) async fn insert(
-    connection: &impl ConnectionTrait,
-    id: &TokenId,
-    session_id: &SessionId,
-    secret_hash: &SecretHash,
-    expires_at: Timestamp,
-) -> Result<(), StoreError> {
-    const INSERT: &str = "\
-        INSERT INTO refresh_tokens (id, session_id, secret_hash, expires_at) VALUES ($1, $2, $3, $4)";
-    let values = [
-        id.as_str().into(),
-        session_id.as_str().into(),
-        secret_hash.as_bytes().to_vec().into(),
-        micros(expires_at),
-    ];
-    connection
-        .execute_raw(statement(connection, INSERT, values))
-        .await?;
-    Ok(())
 }

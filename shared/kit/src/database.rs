@@ -2,15 +2,17 @@
 
 mod error;
 mod group;
+mod hot;
 mod postgres;
 mod sqlite;
 mod write;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use sea_orm::{DatabaseConnection, DbBackend};
+use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 use tokio::sync::watch;
 
+use self::hot::Hot;
 pub(crate) use self::sqlite::{beside, open_private};
 pub use self::{
     error::StoreError,
@@ -78,8 +80,8 @@ struct Inner {
 }
 
 enum Engine {
-    Sqlite(sqlite::Sqlite),
-    Postgres(postgres::Postgres),
+    Sqlite(sqlite::Sqlite, Hot<sqlx::Sqlite>),
+    Postgres(postgres::Postgres, Hot<sqlx::Postgres>),
 }
 
 /// What writing needs beside a connection.
@@ -112,11 +114,15 @@ impl Database {
         let (engine, reader) = match config.url.split(':').next() {
             Some("sqlite") => {
                 let (engine, reader) = sqlite::Sqlite::connect(config, &context).await?;
-                (Engine::Sqlite(engine), reader)
+                let pool = reader.get_sqlite_connection_pool();
+                let hot = Hot::new(pool, context.clock.clone());
+                (Engine::Sqlite(engine, hot), reader)
             }
             Some("postgres" | "postgresql") => {
                 let (engine, reader) = postgres::Postgres::connect(config, &context).await?;
-                (Engine::Postgres(engine), reader)
+                let pool = reader.get_postgres_connection_pool();
+                let hot = Hot::new(pool, context.clock.clone());
+                (Engine::Postgres(engine, hot), reader)
             }
             _ => {
                 return Err(StoreError::unavailable(
@@ -137,12 +143,30 @@ impl Database {
         &self.0.reader
     }
 
+    /// The first row of a statement with one parameter, `$1`; for what is read all the time, since it costs less than
+    /// half of what the same read costs on [`reader`](Self::reader).
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer, or not to this statement.
+    pub async fn read_first(
+        &self,
+        sql: &'static str,
+        key: &str,
+    ) -> Result<Option<QueryResult>, StoreError> {
+        let row = match &self.0.engine {
+            Engine::Sqlite(_, hot) => hot.first(sql, key).await,
+            Engine::Postgres(_, hot) => hot.first(sql, key).await,
+        };
+        Ok(row?)
+    }
+
     /// The engine in use.
     #[must_use]
     pub fn backend(&self) -> DbBackend {
         match self.0.engine {
-            Engine::Sqlite(_) => DbBackend::Sqlite,
-            Engine::Postgres(_) => DbBackend::Postgres,
+            Engine::Sqlite(..) => DbBackend::Sqlite,
+            Engine::Postgres(..) => DbBackend::Postgres,
         }
     }
 
@@ -152,7 +176,7 @@ impl Database {
     ///
     /// It does not, or they are not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        if let Engine::Sqlite(engine) = &self.0.engine
+        if let Engine::Sqlite(engine, _) = &self.0.engine
             && !engine.is_writing()
         {
             return Err(StoreError::unavailable("the database is closed"));
@@ -163,7 +187,7 @@ impl Database {
     /// Runs `work` in a transaction and commits it together with the events that it emits.
     ///
     /// On PostgreSQL `work` runs again when a concurrent transaction won or the connection was lost before the
-    /// commit; so it must have no effect outside of its transaction. A write one of whose statements failed is
+    /// commit, and on SQLite when a write that was to share its commit failed; so it must have no effect outside of its transaction. A write one of whose statements failed is
     /// never committed, also where `work` ignores the failure. When the returned future is dropped, the write is
     /// rolled back unless it was already under way to its commit.
     ///
@@ -181,15 +205,21 @@ impl Database {
         E: From<StoreError> + Send + 'static,
     {
         match &self.0.engine {
-            Engine::Sqlite(engine) => engine.write(work).await,
-            Engine::Postgres(engine) => engine.write(self.reader(), &self.0.context, &work).await,
+            Engine::Sqlite(engine, _) => engine.write(work).await,
+            Engine::Postgres(engine, _) => {
+                engine.write(self.reader(), &self.0.context, &work).await
+            }
         }
     }
 
     /// Ends the writer after what is queued, and closes the connections.
     pub async fn close(&self) {
-        if let Engine::Sqlite(engine) = &self.0.engine {
-            engine.close().await;
+        match &self.0.engine {
+            Engine::Sqlite(engine, hot) => {
+                engine.close().await;
+                hot.close();
+            }
+            Engine::Postgres(_, hot) => hot.close(),
         }
         if self.reader().close_by_ref().await.is_err() {
             tracing::debug!("database connections did not close cleanly");
@@ -204,32 +234,32 @@ impl Database {
     /// One connection apart from the others, which opens when it is first used.
     pub(crate) fn dedicated(&self) -> DatabaseConnection {
         match &self.0.engine {
-            Engine::Sqlite(engine) => engine.dedicated(),
-            Engine::Postgres(engine) => engine.dedicated(),
+            Engine::Sqlite(engine, _) => engine.dedicated(),
+            Engine::Postgres(engine, _) => engine.dedicated(),
         }
     }
 
     /// Connections without a bound on the time of a statement, for changing the schema.
     pub(crate) fn unbounded(&self) -> DatabaseConnection {
         match &self.0.engine {
-            Engine::Sqlite(engine) => engine.dedicated(),
-            Engine::Postgres(engine) => engine.unbounded(),
+            Engine::Sqlite(engine, _) => engine.dedicated(),
+            Engine::Postgres(engine, _) => engine.unbounded(),
         }
     }
 
     /// A session of PostgreSQL without bounds.
     pub(crate) async fn session(&self) -> Result<sqlx::PgConnection, StoreError> {
         match &self.0.engine {
-            Engine::Sqlite(_) => Err(StoreError::unavailable("SQLite has no sessions")),
-            Engine::Postgres(engine) => engine.session().await,
+            Engine::Sqlite(..) => Err(StoreError::unavailable("SQLite has no sessions")),
+            Engine::Postgres(engine, _) => engine.session().await,
         }
     }
 
     /// The file of an SQLite database.
     pub(crate) fn file(&self) -> Option<&std::path::Path> {
         match &self.0.engine {
-            Engine::Sqlite(engine) => Some(engine.file()),
-            Engine::Postgres(_) => None,
+            Engine::Sqlite(engine, _) => Some(engine.file()),
+            Engine::Postgres(..) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Who may do what, read whole in one statement: the database aggregates, and one snapshot holds the position too.
 
 use identity_kit::{database::StoreError, position::Position};
-use sea_orm::{FromQueryResult, Statement, Value};
+use sea_orm::FromQueryResult;
 
 use super::{Error, Store, corrupt, credential::version, entity::user};
 use crate::domain::{
@@ -13,19 +13,21 @@ use crate::domain::{
     user::{User, UserStatus},
 };
 
-/// Names of everything that the user `u` holds, joined by commas, which no name contains.
+/// Names of everything that the user `u` holds, joined by commas, which no name contains; a name that is held in two
+/// ways stands there twice.
 macro_rules! effective {
     () => {
         "(SELECT string_agg(held.name, ',') FROM (
-            SELECT p.name FROM permissions p WHERE EXISTS (
-                SELECT 1 FROM user_roles ur JOIN roles r ON r.id = ur.role_id
-                WHERE ur.user_id = u.id AND r.built_in)
-            UNION
+            SELECT p.name FROM user_roles ur
+                JOIN roles r ON r.id = ur.role_id AND r.built_in
+                CROSS JOIN permissions p
+                WHERE ur.user_id = u.id
+            UNION ALL
             SELECT p.name FROM user_roles ur
                 JOIN role_permissions rp ON rp.role_id = ur.role_id
                 JOIN permissions p ON p.id = rp.permission_id
                 WHERE ur.user_id = u.id
-            UNION
+            UNION ALL
             SELECT p.name FROM user_permissions up
                 JOIN permissions p ON p.id = up.permission_id
                 WHERE up.user_id = u.id
@@ -134,9 +136,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn find_full_user(&self, id: &UserId, full: bool) -> Result<Option<FullUser>, Error> {
         let sql = if full { FULL } else { BASIC };
-        let row = FullRow::find_by_statement(self.statement(sql, id.as_str()))
-            .one(self.database.reader())
-            .await?;
+        let row: Option<FullRow> = self.first(sql, id.as_str()).await?;
         Ok(row.map(FullUser::try_from).transpose()?)
     }
 
@@ -145,10 +145,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn find_access(&self, id: &UserId) -> Result<Option<AccessSnapshot>, Error> {
-        let statement = self.statement(SNAPSHOT, id.as_str());
-        let row = AccessRow::find_by_statement(statement)
-            .one(self.database.reader())
-            .await?;
+        let row: Option<AccessRow> = self.first(SNAPSHOT, id.as_str()).await?;
         Ok(row.map(AccessSnapshot::try_from).transpose()?)
     }
 
@@ -157,25 +154,18 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn find_credential(&self, key: &CredentialKey) -> Result<Option<Credential>, Error> {
-        let statement = match key {
-            CredentialKey::User(id) => self.statement(CREDENTIAL_BY_ID, id.as_str()),
-            CredentialKey::Login(LoginKey::Username(key)) => {
-                self.statement(CREDENTIAL_BY_USERNAME, key)
-            }
-            CredentialKey::Login(LoginKey::Email(key)) => self.statement(CREDENTIAL_BY_EMAIL, key),
+        let (sql, key) = match key {
+            CredentialKey::User(id) => (CREDENTIAL_BY_ID, id.as_str()),
+            CredentialKey::Login(LoginKey::Username(key)) => (CREDENTIAL_BY_USERNAME, key.as_str()),
+            CredentialKey::Login(LoginKey::Email(key)) => (CREDENTIAL_BY_EMAIL, key.as_str()),
         };
-        let row = CredentialRow::find_by_statement(statement)
-            .one(self.database.reader())
-            .await?;
+        let row: Option<CredentialRow> = self.first(sql, key).await?;
         Ok(row.map(Credential::try_from).transpose()?)
     }
 
     /// What the guard must know about a user.
     pub(super) async fn find_holdings(&self, id: &UserId) -> Result<Option<Holdings>, Error> {
-        let statement = self.statement(RIGHTS, id.as_str());
-        let row = RightsRow::find_by_statement(statement)
-            .one(self.database.reader())
-            .await?;
+        let row: Option<RightsRow> = self.first(RIGHTS, id.as_str()).await?;
         Ok(row
             .map(|row| {
                 Ok::<_, StoreError>(Holdings {
@@ -186,8 +176,14 @@ impl Store {
             .transpose()?)
     }
 
-    fn statement(&self, sql: &str, key: &str) -> Statement {
-        Statement::from_sql_and_values(self.database.backend(), sql, [Value::from(key)])
+    /// The first row of a statement by its one key.
+    async fn first<R: FromQueryResult>(
+        &self,
+        sql: &'static str,
+        key: &str,
+    ) -> Result<Option<R>, Error> {
+        let row = self.database.read_first(sql, key).await?;
+        Ok(row.map(|row| R::from_query_result(&row, "")).transpose()?)
     }
 }
 
@@ -302,7 +298,7 @@ fn grants(joined: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
     Ok(grants)
 }
 
-/// The parts of `name,name`, sorted.
+/// The parts of `name,name`, sorted, each once.
 fn names(joined: Option<&str>) -> Vec<PermissionName> {
     let mut names: Vec<_> = joined
         .unwrap_or_default()
@@ -311,6 +307,7 @@ fn names(joined: Option<&str>) -> Vec<PermissionName> {
         .map(|name| PermissionName::stored(name.to_owned()))
         .collect();
     names.sort_unstable();
+    names.dedup();
     names
 }
 

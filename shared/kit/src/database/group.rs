@@ -1,4 +1,7 @@
-//! Group commit on SQLite: one writer runs the queued writes in one transaction, and each can be rolled back alone.
+//! Group commit on SQLite: one writer runs the queued writes in one transaction.
+//!
+//! A savepoint for each would cost as much as the write itself. So they run without: when one fails after it has
+//! changed something, all is rolled back, those before it run again, and from then on each has a savepoint.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -97,6 +100,8 @@ where
 /// A write that has been taken from the queue.
 struct Taken {
     job: Box<dyn Job>,
+    /// Whether it is part of the commit.
+    kept: bool,
     events: Vec<Event>,
     /// Why it is not part of the commit, if the job itself does not know.
     refusal: Option<StoreError>,
@@ -177,6 +182,7 @@ impl Writer {
             job,
             events,
             refusal,
+            ..
         } in batch
         {
             later -= events.len() as u64;
@@ -201,15 +207,33 @@ impl Writer {
         let began = self.context.clock.elapsed();
         let mut next = Some(first);
         let mut transaction = None;
+        let mut one_has_failed = false;
         while let Some(job) = next {
             if !job.is_abandoned() {
                 batch.push(Taken {
                     job,
+                    kept: false,
                     events: Vec::new(),
                     refusal: None,
                 });
                 let Some(taken) = batch.last_mut() else { break };
-                transaction = run(&self.connection, transaction, taken, self.job_time).await?;
+                let open = match transaction.take() {
+                    Some(open) => open,
+                    None => begin(&self.connection).await?,
+                };
+                transaction = if one_has_failed {
+                    run_in_savepoint(&open, taken, self.job_time).await?;
+                    Some(open)
+                } else {
+                    let (open, is_sound) = run(open, taken, self.job_time).await;
+                    if is_sound {
+                        Some(open)
+                    } else {
+                        one_has_failed = true;
+                        open.rollback().await?;
+                        self.repeat(batch).await?
+                    }
+                };
             }
             let spent = self.context.clock.elapsed().saturating_sub(began);
             next = if batch.len() < MAX_BATCH && spent < BATCH_TIME {
@@ -231,6 +255,18 @@ impl Writer {
         transaction.commit().await.map_err(Broken::AtCommit)?;
         Ok(end)
     }
+    /// Runs those writes of a batch again, in a new transaction, that are part of the commit.
+    async fn repeat(&self, batch: &mut [Taken]) -> Result<Option<DatabaseTransaction>, DbErr> {
+        let mut transaction = None;
+        for taken in batch.iter_mut().filter(|taken| taken.kept) {
+            let open = match &mut transaction {
+                Some(open) => open,
+                none => none.insert(begin(&self.connection).await?),
+            };
+            run_in_savepoint(open, taken, self.job_time).await?;
+        }
+        Ok(transaction)
+    }
 }
 
 async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
@@ -242,32 +278,34 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
         .await
 }
 
-/// Runs a write, which is kept or rolled back alone: the first in a new transaction, each further one in a savepoint of
-/// that. Gives the transaction to be committed, if there is one.
+/// Runs a write. Also says whether the transaction holds nothing but what is to be committed.
 async fn run(
-    connection: &DatabaseConnection,
-    transaction: Option<DatabaseTransaction>,
+    transaction: DatabaseTransaction,
     taken: &mut Taken,
     bound: Duration,
-) -> Result<Option<DatabaseTransaction>, DbErr> {
-    let own = match &transaction {
-        None => begin(connection).await?,
-        Some(transaction) => transaction.begin().await?,
-    };
-    let own = WriteTransaction::new(own);
-    let kept = tokio::time::timeout(bound, taken.job.run(&own)).await;
-    let (own, events) = own.into_parts();
+) -> (DatabaseTransaction, bool) {
+    let transaction = WriteTransaction::new(transaction);
+    let kept = tokio::time::timeout(bound, taken.job.run(&transaction)).await;
     if kept.is_err() {
         taken.refusal = Some(StoreError::unavailable("the write took too long"));
     }
-    if !matches!(kept, Ok(true)) {
-        own.rollback().await?;
-        return Ok(transaction);
+    taken.kept = matches!(kept, Ok(true));
+    let is_sound = taken.kept || !transaction.is_touched();
+    let (transaction, events) = transaction.into_parts();
+    taken.events = if taken.kept { events } else { Vec::new() };
+    (transaction, is_sound)
+}
+
+/// Runs a write in a savepoint, which is kept or rolled back alone.
+async fn run_in_savepoint(
+    transaction: &DatabaseTransaction,
+    taken: &mut Taken,
+    bound: Duration,
+) -> Result<(), DbErr> {
+    let (savepoint, _) = run(transaction.begin().await?, taken, bound).await;
+    if taken.kept {
+        savepoint.commit().await
+    } else {
+        savepoint.rollback().await
     }
-    taken.events = events;
-    if transaction.is_none() {
-        return Ok(Some(own));
-    }
-    own.commit().await?;
-    Ok(transaction)
 }

@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sea_orm::{
@@ -37,6 +40,8 @@ pub struct WriteTransaction {
     inner: DatabaseTransaction,
     events: Mutex<Vec<Event>>,
     failure: Mutex<Option<DbErr>>,
+    /// Whether anything but a read was tried.
+    changed: AtomicBool,
 }
 
 impl WriteTransaction {
@@ -45,6 +50,7 @@ impl WriteTransaction {
             inner,
             events: Mutex::default(),
             failure: Mutex::default(),
+            changed: AtomicBool::new(false),
         }
     }
 
@@ -58,9 +64,20 @@ impl WriteTransaction {
         lock(&self.failure).clone()
     }
 
+    /// Whether it may have left anything in its transaction: a change, or whatever a failed statement leaves.
+    pub(super) fn is_touched(&self) -> bool {
+        self.changed.load(Ordering::Relaxed) || lock(&self.failure).is_some()
+    }
+
     pub(super) fn into_parts(self) -> (DatabaseTransaction, Vec<Event>) {
         let events = self.events.into_inner();
         (self.inner, events.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn announce(&self, sql: &str) {
+        if !sql.trim_start().starts_with("SELECT ") {
+            self.changed.store(true, Ordering::Relaxed);
+        }
     }
 
     fn note<T>(&self, result: Result<T, DbErr>) -> Result<T, DbErr> {
@@ -78,18 +95,22 @@ impl ConnectionTrait for WriteTransaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.announce(&statement.sql);
         self.note(self.inner.execute_raw(statement).await)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.announce(sql);
         self.note(self.inner.execute_unprepared(sql).await)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.announce(&statement.sql);
         self.note(self.inner.query_one_raw(statement).await)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.announce(&statement.sql);
         self.note(self.inner.query_all_raw(statement).await)
     }
 }

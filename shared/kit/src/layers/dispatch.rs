@@ -1,4 +1,7 @@
-//! Chooses the thread of a call: the store's runtime, or the connection's own for health, which never waits.
+//! Chooses the thread of a call: one of the store's runtime, or the connection's own for reads of one thing.
+//!
+//! Going to another thread and back wakes two threads, which costs as much as a short read itself. What may take long
+//! goes there all the same: on its connection's thread it would hold up the calls of all other connections.
 
 use std::{
     convert::Infallible,
@@ -50,15 +53,18 @@ where
 
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let deadline = request.extensions().get().map(|Deadline(at)| *at);
-        if doors::is_health(request.uri().path()) {
-            let call = self.inner.call(request);
-            return ResponseFuture::Here(Box::pin(deadline::scope(deadline, call)));
-        }
         let grpc = wire::is_grpc(&request);
+        let is_short = is_short(request.uri().path());
         let mut inner = self.inner.clone();
-        // What stands in the guard's way runs on the store's runtime too, so it is called only there.
-        let call = async move { inner.call(request).await };
-        let task = deadline::scope(deadline, call).instrument(Span::current());
+        // Called only where it runs: on the store's runtime, or within its context.
+        let call = deadline::scope(deadline, async move { inner.call(request).await });
+        if is_short {
+            return ResponseFuture::Here(Here {
+                call: Some(Box::pin(call)),
+                store: self.store.clone(),
+            });
+        }
+        let task = call.instrument(Span::current());
         ResponseFuture::There {
             task: AbortOnDropHandle::new(self.store.spawn(task)),
             grpc,
@@ -66,9 +72,45 @@ where
     }
 }
 
+/// Whether a call reads one thing, which the contract names so, or asks for health, which never waits.
+fn is_short(path: &str) -> bool {
+    doors::is_health(path)
+        || path
+            .rsplit_once('/')
+            .is_some_and(|(_, method)| method.starts_with("Get"))
+}
+
+/// A call on this thread, within the context of the store's runtime: what it spawns and connects belongs there, and
+/// outlives the connection and its thread.
+pub(crate) struct Here {
+    /// Nothing when it is being dropped.
+    call: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    store: Handle,
+}
+
+impl Future for Here {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let this = self.get_mut();
+        let _context = this.store.enter();
+        match &mut this.call {
+            Some(call) => call.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        let _context = self.store.enter();
+        drop(self.call.take());
+    }
+}
+
 /// A call under way. When it is dropped, since the caller left, the work ends wherever it runs.
 pub(crate) enum ResponseFuture {
-    Here(Pin<Box<dyn Future<Output = Answer> + Send>>),
+    Here(Here),
     There {
         task: AbortOnDropHandle<Answer>,
         grpc: bool,
@@ -80,7 +122,7 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let (task, grpc) = match self.get_mut() {
-            Self::Here(call) => return call.as_mut().poll(cx),
+            Self::Here(call) => return Pin::new(call).poll(cx),
             Self::There { task, grpc } => (task, *grpc),
         };
         Poll::Ready(match ready!(Pin::new(task).poll(cx)) {

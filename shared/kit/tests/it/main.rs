@@ -5,5 +5,6 @@ mod feed;
 mod follow;
 mod idempotency;
 mod migrate;
+mod read;
 mod schema;
 mod write;

@@ -117,6 +117,51 @@ async fn failed_writes_vanish_and_spare_those_committed_with_them() {
     }
 }
 
+/// Two writes that share a commit: the first succeeds, the second does what `second` says and fails. How often the
+/// first one ran.
+async fn runs_beside(database: &Database, second: &'static str) -> u32 {
+    let runs = Arc::new(AtomicU32::new(0));
+    let (queued, counted) = (Arc::new(Notify::new()), Arc::clone(&runs));
+    let until = Arc::clone(&queued);
+    let first = database.write(move |transaction| {
+        let (until, counted) = (Arc::clone(&until), Arc::clone(&counted));
+        Box::pin(async move {
+            insert(transaction, "first").await?;
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                until.notified().await;
+            }
+            Ok::<_, StoreError>(())
+        })
+    });
+    let second = async {
+        let failing = database.write(move |transaction| {
+            Box::pin(async move {
+                run(transaction, second, &[]).await?;
+                Err::<(), _>(StoreError::Conflict)
+            })
+        });
+        tokio::pin!(failing);
+        // Polled once, it is in the queue.
+        assert!(futures_util::poll!(&mut failing).is_pending());
+        queued.notify_one();
+        failing.await
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first.unwrap().position.unwrap().revision, 1);
+    assert!(matches!(second, Err(StoreError::Conflict)), "{second:?}");
+    assert_eq!(items(database).await, ["first"]);
+    runs.load(Ordering::SeqCst)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn write_runs_again_when_one_that_shares_its_commit_leaves_something_behind() {
+    let database = TestDatabase::sqlite::<Migrator>().await;
+    let insert = "INSERT INTO item (id, name) VALUES ('second', 'second')";
+    assert_eq!(runs_beside(&database, insert).await, 2);
+    let database = TestDatabase::sqlite::<Migrator>().await;
+    assert_eq!(runs_beside(&database, "SELECT id FROM item").await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn panic_of_a_write_reaches_its_caller_alone() {
     for database in each().await {
