@@ -1,13 +1,16 @@
 //! The methods of the contract with their metrics, resolved once, so that a call costs no look-up of labels and no
 //! caller can invent one.
 
+mod descriptor;
+
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use opentelemetry::{KeyValue, global, metrics::Histogram};
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use prost::Message;
-use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use tonic::Code;
+
+use descriptor::{FileDescriptorSet, MethodDescriptor};
 
 /// The codes in the order of their numbers: as Prometheus dashboards and as OpenTelemetry spell them.
 const CODES: [(&str, &str); 17] = [
@@ -115,13 +118,9 @@ impl Methods {
                 .map_err(|error| prometheus::Error::Msg(error.to_string()))?;
             for file in files.file {
                 for service in file.service {
-                    let name = format!(
-                        "{}.{}",
-                        file.package.as_deref().unwrap_or_default(),
-                        service.name()
-                    );
+                    let name = format!("{}.{}", file.package, service.name);
                     for method in &service.method {
-                        methods.add(&started, kind(method), &name, method.name());
+                        methods.add(&started, kind(method), &name, &method.name);
                     }
                 }
             }
@@ -195,8 +194,8 @@ impl Methods {
     }
 }
 
-fn kind(method: &MethodDescriptorProto) -> &'static str {
-    match (method.client_streaming(), method.server_streaming()) {
+fn kind(method: &MethodDescriptor) -> &'static str {
+    match (method.client_streaming, method.server_streaming) {
         (false, false) => "unary",
         (true, false) => "client_stream",
         (false, true) => "server_stream",
