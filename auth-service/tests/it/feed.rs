@@ -1,17 +1,21 @@
 //! The access feed, as a watcher sees it.
 
-use identity_guard::status::ErrorReason;
+use std::{collections::BTreeSet, time::Duration};
+
+use identity_guard::{clock::Clock as _, status::ErrorReason};
+use identity_kit::database::StoreError;
 use identity_proto::auth::v1::{
     FeedCursor, WatchRequest, WatchResponse,
     access_change::Change,
     watch_request::{Message as Say, Ping, Start},
     watch_response::Message as Heard,
 };
+use sea_orm::ConnectionTrait as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::harness::{Service, as_service, refused, worlds};
+use crate::harness::{ADA, Service, as_service, refused, worlds};
 
 struct Watcher {
     say: mpsc::Sender<WatchRequest>,
@@ -116,6 +120,57 @@ async fn a_watcher_gets_a_snapshot_then_changes_and_resumes_from_its_cursor() {
             next,
             "resumed at another process"
         );
+        drop(watcher);
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_many_parts_arrives_whole() {
+    /// More than two parts of five hundred.
+    const ENDED: i64 = 1_203;
+    for world in worlds().await {
+        let now = world.clock.now();
+        let later = now.plus(Duration::from_hours(1)).as_micros();
+        let sql = format!(
+            "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {ENDED}) \
+             INSERT INTO sessions (id, user_id, client_id, ip_address, user_agent, generation, amr, \
+             authenticated_at, created_at, refreshed_at, idle_expires_at, expires_at, token_expires_at, \
+             ended_at, current_token_id, due_at) \
+             SELECT 'ended' || n, '{ADA}', '', '', '', 0, '[]', {now}, {now}, {now}, {later}, {later}, {later}, \
+             {now}, '', {later} FROM number",
+            now = now.as_micros(),
+        );
+        world
+            .database
+            .write(move |transaction| {
+                let sql = sql.clone();
+                Box::pin(async move {
+                    transaction.execute_unprepared(&sql).await?;
+                    Ok::<_, StoreError>(())
+                })
+            })
+            .await
+            .unwrap();
+        let service = world.start().await;
+        let mut watcher = Watcher::start(&service, None).await.unwrap();
+        assert!(matches!(watcher.hear().await, Heard::Reset(_)));
+        let (mut sessions, mut parts) = (BTreeSet::new(), 0);
+        loop {
+            let Heard::Snapshot(part) = watcher.hear().await else {
+                panic!("no snapshot");
+            };
+            parts += 1;
+            sessions.extend(part.sessions.into_iter().map(|ended| ended.session_id));
+            if part.position.is_some() {
+                assert_eq!(part.signing_keys.len(), 1);
+                break;
+            }
+            assert!(part.signing_keys.is_empty());
+        }
+        assert_eq!(parts, 4);
+        let all = (1..=ENDED).map(|number| format!("ended{number}"));
+        assert_eq!(sessions, all.collect());
         drop(watcher);
         service.stop().await;
     }

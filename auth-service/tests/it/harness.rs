@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use auth_service::{
-    app::{App, DirectorySource},
+    app::{App, DirectorySource, StartError},
     config::Config,
     domain::account::{AccountStatus, PasswordHash},
     store::migration::Migrator,
@@ -132,17 +132,7 @@ impl World {
 
     pub(crate) async fn start_with(&self, more: &[&str]) -> Service {
         let shutdown = Shutdown::manual();
-        let app = App::start(
-            Listeners::on_free_ports().unwrap(),
-            shutdown.clone(),
-            self.clock.clone(),
-            Arc::new(SystemEntropy),
-            prometheus::Registry::new(),
-            &self.config(more),
-            DirectorySource::Given(self.directory.clone()),
-        )
-        .await
-        .unwrap();
+        let app = self.try_start(shutdown.clone(), more).await.unwrap();
         let channel = channel(app.addresses());
         let service = Service {
             app,
@@ -158,6 +148,25 @@ impl World {
         })
         .await;
         service
+    }
+}
+
+impl World {
+    pub(crate) async fn try_start(
+        &self,
+        shutdown: Shutdown,
+        more: &[&str],
+    ) -> Result<App, StartError> {
+        App::start(
+            Listeners::on_free_ports().unwrap(),
+            shutdown,
+            self.clock.clone(),
+            Arc::new(SystemEntropy),
+            prometheus::Registry::new(),
+            &self.config(more),
+            DirectorySource::Given(self.directory.clone()),
+        )
+        .await
     }
 }
 

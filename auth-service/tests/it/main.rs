@@ -16,4 +16,5 @@ mod mint;
 mod refresh;
 mod replicas;
 mod sessions;
+mod start;
 mod throttle;

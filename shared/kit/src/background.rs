@@ -93,7 +93,7 @@ mod tests {
         background.spawn(async move {
             until.cancelled().await;
             tokio::task::yield_now().await;
-            drop(done.send(()));
+            assert!(done.send(()).is_ok(), "somebody waits");
         });
         background.end().await;
         last.await.expect("was waited for");
