@@ -31,9 +31,9 @@ pub(super) fn service(services: Vec<String>) -> Option<RpcService> {
 /// Reflection, made when it is first asked for: most services never are, and the decoded contract takes milliseconds
 /// of the start and a megabyte for good.
 #[derive(Clone)]
-struct Reflection(
-    Arc<LazyLock<Option<RpcService>, Box<dyn FnOnce() -> Option<RpcService> + Send>>>,
-);
+struct Reflection(Arc<LazyLock<Option<RpcService>, Maker>>);
+
+type Maker = Box<dyn FnOnce() -> Option<RpcService> + Send>;
 
 impl Service<Request<Body>> for Reflection {
     type Response = Response<Body>;
