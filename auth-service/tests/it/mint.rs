@@ -40,7 +40,7 @@ async fn rights_that_another_mint_has_outdated_begin_no_session() {
         let older = new_session(Position::new("a", 4), Some(attempt.clone()), now);
         let refused = mint::begin(database, &older, &policy).await;
         assert!(matches!(refused, Err(MintError::RightsOutdated)));
-        assert_eq!(list(&service, now).await, [newer.id.clone()]);
+        assert_eq!(list(&service, now).await, std::slice::from_ref(&newer.id));
         assert_eq!(attempts(&service).await, 3, "nothing is settled");
 
         // The same revision, and one of another history, are not older.
