@@ -94,8 +94,8 @@ impl KeyRing {
     ///
     /// [`KeyRingError`]; the keys in memory stay.
     pub async fn reload(&self) -> Result<(), KeyRingError> {
-        let public = keys::list(self.database.reader()).await?;
-        match keys::find_active(self.database.reader()).await? {
+        let public = keys::list(self.database.aside()).await?;
+        match keys::find_active(self.database.aside()).await? {
             Some(sealed) => {
                 let known = self.active.load();
                 if known.as_ref().is_none_or(|known| known.0 != sealed.key.id) {

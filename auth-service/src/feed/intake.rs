@@ -64,7 +64,7 @@ impl TailHandler for Intake {
     }
 
     async fn reset(&self) -> Result<(), StoreError> {
-        let reader = self.database.reader();
+        let reader = self.database.aside();
         // The cursor before the tables: what is committed in between is taken twice, and nothing is missed.
         let (head, cursor) = outbox::head(reader).await?;
         let now = self.clock.now();
@@ -101,7 +101,7 @@ impl Intake {
         let kept = KEPT_CHANGES as u64;
         let from = revision.saturating_sub(kept);
         let mut changes = Vec::new();
-        for event in outbox::read_after(self.database.reader(), from, kept).await? {
+        for event in outbox::read_after(self.database.aside(), from, kept).await? {
             if event.position.revision <= revision {
                 let cursor = event.cursor();
                 let change = self.change(&event).await?;

@@ -76,6 +76,7 @@ pub struct Database(Arc<Inner>);
 struct Inner {
     engine: Engine,
     reader: DatabaseConnection,
+    aside: DatabaseConnection,
     context: Context,
 }
 
@@ -111,18 +112,18 @@ impl Database {
             entropy,
             commits: watch::Sender::new(()),
         };
-        let (engine, reader) = match config.url.split(':').next() {
+        let (engine, reader, aside) = match config.url.split(':').next() {
             Some("sqlite") => {
-                let (engine, reader) = sqlite::Sqlite::connect(config, &context).await?;
+                let (engine, reader, aside) = sqlite::Sqlite::connect(config, &context).await?;
                 let pool = reader.get_sqlite_connection_pool();
                 let hot = Hot::new(pool, context.clock.clone());
-                (Engine::Sqlite(engine, hot), reader)
+                (Engine::Sqlite(engine, hot), reader, aside)
             }
             Some("postgres" | "postgresql") => {
-                let (engine, reader) = postgres::Postgres::connect(config, &context).await?;
+                let (engine, reader, aside) = postgres::Postgres::connect(config, &context).await?;
                 let pool = reader.get_postgres_connection_pool();
                 let hot = Hot::new(pool, context.clock.clone());
-                (Engine::Postgres(engine, hot), reader)
+                (Engine::Postgres(engine, hot), reader, aside)
             }
             _ => {
                 return Err(StoreError::unavailable(
@@ -133,6 +134,7 @@ impl Database {
         Ok(Self(Arc::new(Inner {
             engine,
             reader,
+            aside,
             context,
         })))
     }
@@ -159,6 +161,14 @@ impl Database {
             Engine::Postgres(_, hot) => hot.first(sql, key).await,
         };
         Ok(row?)
+    }
+
+    /// One connection for reading, apart from those of [`reader`](Self::reader): for what is read seldom, and for
+    /// statements that follow each other. A pool that has room opens a connection for each of them, since the one
+    /// before is still on its way back.
+    #[must_use]
+    pub fn aside(&self) -> &DatabaseConnection {
+        &self.0.aside
     }
 
     /// The engine in use.
@@ -221,8 +231,10 @@ impl Database {
             }
             Engine::Postgres(_, hot) => hot.close(),
         }
-        if self.reader().close_by_ref().await.is_err() {
-            tracing::debug!("database connections did not close cleanly");
+        for connections in [self.reader(), self.aside()] {
+            if connections.close_by_ref().await.is_err() {
+                tracing::debug!("database connections did not close cleanly");
+            }
         }
     }
 

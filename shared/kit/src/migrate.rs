@@ -76,7 +76,7 @@ impl From<DbErr> for MigrateError {
 pub async fn migrate<M: MigratorTrait>(database: &Database) -> Result<(), MigrateError> {
     // Each migration commits together with the row that says so: where no row is absent nothing is left to do, and
     // the usual start needs neither the lock nor connections of its own.
-    if pending::<M>(database.reader()).await? == Pending::Nothing {
+    if pending::<M>(database.aside()).await? == Pending::Nothing {
         return Ok(());
     }
     let lock = SchemaLock::take(database).await?;
@@ -93,7 +93,7 @@ pub async fn migrate<M: MigratorTrait>(database: &Database) -> Result<(), Migrat
 ///
 /// How it differs.
 pub async fn check_schema<M: MigratorTrait>(database: &Database) -> Result<(), SchemaError> {
-    check::<M>(database.reader()).await
+    check::<M>(database.aside()).await
 }
 
 /// What has not been applied.

@@ -73,7 +73,7 @@ impl Store {
 
     /// Whether reconciling would change nothing.
     async fn is_in_line(&self, named: &BTreeSet<String>) -> Result<bool, Error> {
-        let reader = self.database.reader();
+        let reader = self.database.aside();
         let rows = reader
             .query_all_raw(Statement::from_string(
                 reader.get_database_backend(),

@@ -69,7 +69,7 @@ impl Postgres {
     pub(super) async fn connect(
         config: &DatabaseConfig,
         context: &Context,
-    ) -> Result<(Self, DatabaseConnection), StoreError> {
+    ) -> Result<(Self, DatabaseConnection, DatabaseConnection), StoreError> {
         let options = PgConnectOptions::from_str(&config.url)
             .map_err(|_| StoreError::unavailable("the database URL is malformed"))?
             .disable_statement_logging();
@@ -86,11 +86,11 @@ impl Postgres {
             .pool()
             .max_connections(config.max_connections.unwrap_or(MAX_CONNECTIONS));
         let reader = SqlxPostgresConnector::from_sqlx_postgres_pool(
-            pool.connect_with(engine.bounded())
-                .await
-                .map_err(|error| StoreError::unavailable(error.to_string()))?,
+            pool.connect_lazy_with(engine.bounded()),
         );
-        Ok((engine, reader))
+        let aside = engine.dedicated();
+        aside.ping().await?;
+        Ok((engine, reader, aside))
     }
 
     fn bounded(&self) -> PgConnectOptions {

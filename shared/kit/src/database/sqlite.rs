@@ -42,7 +42,7 @@ impl Sqlite {
     pub(super) async fn connect(
         config: &DatabaseConfig,
         context: &Context,
-    ) -> Result<(Self, DatabaseConnection), StoreError> {
+    ) -> Result<(Self, DatabaseConnection, DatabaseConnection), StoreError> {
         if config.url.contains(":memory:") || config.url.contains("mode=memory") {
             return Err(StoreError::unavailable("the database must be a file"));
         }
@@ -67,13 +67,15 @@ impl Sqlite {
         let readers = config
             .max_connections
             .unwrap_or_else(|| u32::try_from(cores).unwrap_or(2));
+        let reading = options.clone().pragma("query_only", "ON");
         let reader = SqlitePoolOptions::new()
             .max_connections(readers.max(1))
             .acquire_timeout(config.timeout)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
-            .connect_lazy_with(options.clone().pragma("query_only", "ON"));
+            .connect_lazy_with(reading.clone());
+        let aside = single(reading);
 
         let (queue, jobs) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
@@ -97,7 +99,8 @@ impl Sqlite {
             writer: Mutex::new(Some(writer)),
             _serving: serving,
         };
-        Ok((engine, SqlxSqliteConnector::from_sqlx_sqlite_pool(reader)))
+        let reader = SqlxSqliteConnector::from_sqlx_sqlite_pool(reader);
+        Ok((engine, reader, aside))
     }
 
     pub(super) async fn write<T, E, F>(&self, work: F) -> Result<Written<T>, E>

@@ -22,7 +22,7 @@ pub struct HealthMonitor<R> {
     pub public: Health,
     /// Serves while the database is reachable, or two services would wait for each other.
     pub internal: Health,
-    /// The own database, asked on a connection of its own: a pool that is busy is not one that is away.
+    /// The own database, asked on the connection aside: a pool that is busy is not one that is away.
     pub database: Database,
     /// Whether everything else that the public services need is there; asked until it once was.
     pub is_ready: R,
@@ -33,12 +33,11 @@ pub struct HealthMonitor<R> {
 impl<R: Fn() -> bool + Send> HealthMonitor<R> {
     /// Watches until cancelled.
     pub async fn run(self, cancel: CancellationToken) {
-        let connection = self.database.dedicated();
         let started_at = self.clock.elapsed();
         let watch = async {
             let mut was_ready = false;
             loop {
-                let reachable = answers(&connection).await;
+                let reachable = answers(self.database.aside()).await;
                 was_ready = was_ready || (self.is_ready)();
                 self.internal.set_all(reachable);
                 self.public.set_all(reachable && was_ready);
