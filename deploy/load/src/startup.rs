@@ -1,4 +1,7 @@
 //! Y10 and Y11: how long a service takes to serve, and how much it holds before its first login.
+//!
+//! They are held by the programs that are shipped: build these with `--profile dist` and name them with
+//! `--programs target/dist`.
 
 use std::{error::Error, fs, time::Duration};
 
