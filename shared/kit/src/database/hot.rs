@@ -11,7 +11,10 @@ use std::{
 
 use sea_orm::{DbErr, QueryResult, RuntimeErr};
 use sqlx::{Encode, Executor, IntoArguments, Pool, Type, pool::PoolConnection};
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit},
+};
 
 use crate::clock::SharedClock;
 
@@ -22,8 +25,8 @@ pub(super) struct Hot<DB: sqlx::Database> {
     pool: Pool<DB>,
     clock: SharedClock,
     runtime: Handle,
-    /// One for each connection that may be kept; reads beyond them use the pool.
-    places: Semaphore,
+    /// One for each connection that may be kept; none in a pool of one.
+    places: Option<Semaphore>,
     /// Nothing once it is closed.
     kept: Mutex<Option<Vec<Kept<DB>>>>,
 }
@@ -37,11 +40,12 @@ struct Kept<DB: sqlx::Database> {
 impl<DB: sqlx::Database> Hot<DB> {
     /// Keeps at most half of the pool, so that nobody else waits for what is only kept.
     pub(super) fn new(pool: &Pool<DB>, clock: SharedClock) -> Self {
+        let places = pool.options().get_max_connections() as usize / 2;
         Self {
             pool: pool.clone(),
             clock,
             runtime: Handle::current(),
-            places: Semaphore::new(pool.options().get_max_connections() as usize / 2),
+            places: (places > 0).then(|| Semaphore::new(places)),
             kept: Mutex::new(Some(Vec::new())),
         }
     }
@@ -58,7 +62,7 @@ impl<DB: sqlx::Database> Hot<DB> {
         DB::Arguments: IntoArguments<DB>,
         QueryResult: From<DB::Row>,
     {
-        let place = self.places.try_acquire().ok();
+        let place = self.place().await?;
         let kept = place.as_ref().and_then(|_| self.take());
         let mut used = match kept {
             Some(kept) => kept,
@@ -81,6 +85,23 @@ impl<DB: sqlx::Database> Hot<DB> {
             self.keep(used);
         }
         Ok(row.map(QueryResult::from))
+    }
+
+    /// A place, for which a read waits no longer than for a connection of the pool.
+    async fn place(&self) -> Result<Option<SemaphorePermit<'_>>, DbErr> {
+        let Some(places) = &self.places else {
+            return Ok(None);
+        };
+        if let Ok(place) = places.try_acquire() {
+            return Ok(Some(place));
+        }
+        let patience = self.pool.options().get_acquire_timeout();
+        let place = tokio::time::timeout(patience, places.acquire()).await;
+        // It is never closed, so it is the time that was over.
+        match place.map(Result::ok) {
+            Ok(Some(place)) => Ok(Some(place)),
+            _ => Err(DbErr::Conn(cause(sqlx::Error::PoolTimedOut))),
+        }
     }
 
     /// A kept connection whose time is not over.
