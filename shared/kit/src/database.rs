@@ -251,19 +251,11 @@ impl Database {
         }
     }
 
-    /// Connections without a bound on the time of a statement, for changing the schema.
+    /// One connection without a bound on the time of a statement, for changing the schema.
     pub(crate) fn unbounded(&self) -> DatabaseConnection {
         match &self.0.engine {
             Engine::Sqlite(engine, _) => engine.dedicated(),
             Engine::Postgres(engine, _) => engine.unbounded(),
-        }
-    }
-
-    /// A session of PostgreSQL without bounds.
-    pub(crate) async fn session(&self) -> Result<sqlx::PgConnection, StoreError> {
-        match &self.0.engine {
-            Engine::Sqlite(..) => Err(StoreError::unavailable("SQLite has no sessions")),
-            Engine::Postgres(engine, _) => engine.session().await,
         }
     }
 

@@ -3,13 +3,12 @@
 use std::{collections::BTreeSet, fs::File, marker::PhantomData};
 
 use sea_orm::{
-    DatabaseConnection, DbErr, EntityTrait as _, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait as _,
+    ConnectionTrait as _, DatabaseConnection, DbErr, EntityTrait as _, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait as _,
 };
 use sea_orm_migration::{
     MigrationName, MigrationTrait, MigratorTrait, SchemaManager, seaql_migrations,
 };
-use sqlx::Connection as _;
 
 use crate::database::{Database, StoreError, beside, open_private};
 
@@ -79,12 +78,10 @@ pub async fn migrate<M: MigratorTrait>(database: &Database) -> Result<(), Migrat
     if pending::<M>(database.aside()).await? == Pending::Nothing {
         return Ok(());
     }
-    let lock = SchemaLock::take(database).await?;
     let connection = database.unbounded();
-    let result = apply::<M>(&connection).await;
+    let applied = apply::<M>(database, &connection).await;
     let closed = connection.close().await.map_err(MigrateError::from);
-    lock.release().await;
-    result.and(closed)
+    applied.and(closed)
 }
 
 /// Whether the schema is exactly the one that this program knows.
@@ -104,7 +101,11 @@ enum Pending {
     Everything,
 }
 
-async fn apply<M: MigratorTrait>(connection: &DatabaseConnection) -> Result<(), MigrateError> {
+async fn apply<M: MigratorTrait>(
+    database: &Database,
+    connection: &DatabaseConnection,
+) -> Result<(), MigrateError> {
+    let _lock = lock(database, connection).await?;
     match pending::<M>(connection).await? {
         Pending::Nothing => {}
         Pending::Some => InTransactions::<M>::up(connection, None).await?,
@@ -169,41 +170,27 @@ async fn applied<M: MigratorTrait>(
     }
 }
 
-/// The right to change the schema; the operating system or the server takes it back when the process ends.
-enum SchemaLock {
-    File(File),
-    Session(sqlx::PgConnection),
-}
-
-impl SchemaLock {
-    async fn take(database: &Database) -> Result<Self, StoreError> {
-        let Some(file) = database.file() else {
-            let mut session = database.session().await?;
-            sqlx::query("SELECT pg_advisory_lock($1)")
-                .bind(LOCK)
-                .execute(&mut session)
-                .await
-                .map_err(|error| StoreError::unavailable(error.to_string()))?;
-            return Ok(Self::Session(session));
-        };
-        let lock = open_private(&beside(file, ".migrate-lock"))?;
-        let locked = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await;
-        match locked {
-            Ok(Ok(lock)) => Ok(Self::File(lock)),
-            Ok(Err(error)) => Err(StoreError::unavailable(error.to_string())),
-            Err(error) => Err(StoreError::unavailable(error.to_string())),
-        }
-    }
-
-    async fn release(self) {
-        match self {
-            Self::File(lock) => drop(lock),
-            Self::Session(session) => {
-                if let Err(error) = session.close().await {
-                    tracing::debug!(%error, "the session of the schema lock did not close cleanly");
-                }
-            }
-        }
+/// Waits for the right to change the schema. On PostgreSQL the session of the only connection has it, on SQLite the
+/// file: the server or the operating system takes it back when the process ends, however it ends.
+async fn lock(
+    database: &Database,
+    connection: &DatabaseConnection,
+) -> Result<Option<File>, StoreError> {
+    let Some(file) = database.file() else {
+        let lock = Statement::from_sql_and_values(
+            connection.get_database_backend(),
+            "SELECT pg_advisory_lock($1)",
+            [LOCK.into()],
+        );
+        connection.execute_raw(lock).await?;
+        return Ok(None);
+    };
+    let lock = open_private(&beside(file, ".migrate-lock"))?;
+    let locked = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await;
+    match locked {
+        Ok(Ok(lock)) => Ok(Some(lock)),
+        Ok(Err(error)) => Err(StoreError::unavailable(error.to_string())),
+        Err(error) => Err(StoreError::unavailable(error.to_string())),
     }
 }
 

@@ -135,15 +135,13 @@ impl Postgres {
     pub(super) fn unbounded(&self) -> DatabaseConnection {
         SqlxPostgresConnector::from_sqlx_postgres_pool(
             PgPoolOptions::new()
-                .max_connections(2)
+                .max_connections(1)
+                // Its session holds the lock of the schema, so no other one may take its place unnoticed.
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
                 .connect_lazy_with(self.options.clone()),
         )
-    }
-
-    pub(super) async fn session(&self) -> Result<PgConnection, StoreError> {
-        PgConnection::connect_with(&self.options)
-            .await
-            .map_err(|error| StoreError::unavailable(error.to_string()))
     }
 
     pub(super) async fn write<T, E, F>(
