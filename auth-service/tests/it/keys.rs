@@ -3,6 +3,7 @@
 use auth_service::app::{App, DirectorySource};
 use identity_guard::engine::VerifyingKey;
 use identity_kit::{entropy::SystemEntropy, server::Listeners, shutdown::Shutdown};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::Jwk};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::Value;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::harness::{Service, World, worlds};
+use crate::harness::{ADA, Service, World, worlds};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_kept_over_a_restart_and_lies_sealed_in_the_table() {
@@ -101,6 +102,7 @@ async fn documents_are_public_and_every_algorithm_signs() {
         assert_eq!(key["use"], "sig");
         assert!(key.get("d").is_none());
         VerifyingKey::from_jwk_json(&key.to_string()).unwrap();
+        verify_elsewhere(&tokens.access_token, key.clone());
         for path in ["oauth-authorization-server", "openid-configuration"] {
             let (_, metadata) = get(&service, &format!("/.well-known/{path}")).await;
             assert_eq!(metadata["issuer"], "http://127.0.0.1:50061");
@@ -111,6 +113,28 @@ async fn documents_are_public_and_every_algorithm_signs() {
         }
         service.stop().await;
     }
+}
+
+/// What a backend does that knows nothing of us but the two documents: another library, the key as published, and the
+/// checks of RFC 9068, section 4.
+fn verify_elsewhere(token: &str, key: Value) {
+    let header = jsonwebtoken::decode_header(token).unwrap();
+    assert_eq!(header.typ.as_deref(), Some("at+jwt"));
+    assert_eq!(header.kid.as_deref(), key["kid"].as_str());
+    let algorithm: Algorithm = key["alg"].as_str().unwrap().parse().unwrap();
+    let key: Jwk = serde_json::from_value(key).unwrap();
+    let mut rules = Validation::new(algorithm);
+    rules.set_issuer(&["http://127.0.0.1:50061"]);
+    rules.set_audience(&["identity"]);
+    rules.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+    let key = DecodingKey::from_jwk(&key).unwrap();
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &rules)
+        .unwrap()
+        .claims;
+    assert_eq!(claims["sub"], ADA);
+    assert_eq!(claims["roles"], serde_json::json!(["editor"]));
+    rules.set_audience(&["another"]);
+    assert!(jsonwebtoken::decode::<Value>(token, &key, &rules).is_err());
 }
 
 async fn key_set(service: &Service) -> Value {

@@ -8,6 +8,7 @@ mod reads;
 mod refresh;
 mod report;
 mod rig;
+mod slow_disk;
 mod startup;
 mod stopwatch;
 mod tokens;
@@ -53,6 +54,9 @@ enum Verb {
         #[arg(long)]
         database_url: String,
     },
+    /// Measures rotations on SQLite: what a report starts by itself in a process whose disk is slow.
+    #[command(hide = true)]
+    Rotations,
 }
 
 /// A part of the report.
@@ -77,6 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             listen,
             database_url,
         } => runtime.block_on(bare::serve(listen, &database_url)),
+        Verb::Rotations => slow_disk::print_rotations(&runtime),
         Verb::Report {
             postgres,
             only,
@@ -122,6 +127,9 @@ fn report(
                 None => refresh::on_sqlite(runtime)?,
                 Some(server) => refresh::on_postgres(runtime, &database(runtime, server)?)?,
             });
+            if server.is_none() {
+                report.add(slow_disk::rotations()?);
+            }
         }
         if wanted(Part::Startup) {
             report.add(runtime.block_on(startup::startup(store, &rig()?))?);

@@ -80,7 +80,11 @@ async fn ends_cleanly(store: Store, service: Service) {
     let status = status.expect("the process ends within its bound");
     assert!(status.success(), "{status}: {}", replica.log_end());
     // The service's own word: every call that it had accepted was answered before its connection ended.
-    assert!(!replica.log_end().contains("cut off"), "{}", replica.log_end());
+    assert!(
+        !replica.log_end().contains("cut off"),
+        "{}",
+        replica.log_end()
+    );
     callers.join_all().await;
     watch.await.unwrap();
     drop(silent);
