@@ -95,16 +95,33 @@ pub struct SessionTimes {
 }
 
 impl SessionTimes {
-    /// The ends for tokens minted now in a session that ends at `expires_at`: neither token outlives it.
+    /// The ends for tokens minted now in a session that ends at `expires_at`: no token outlives it, and the access
+    /// token not even the session's idle life, or it would go on where nothing is left that a logout could end.
     #[must_use]
     pub fn at(now: Timestamp, expires_at: Timestamp, policy: &SessionPolicy) -> Self {
-        let token_expires_at = now.plus(policy.access_token_life).min(expires_at);
         let idle_expires_at = now.plus(policy.idle_life).min(expires_at);
+        Self::within(now, idle_expires_at, expires_at, policy)
+    }
+
+    /// The ends when the last refresh of a session is answered once more: the session lives no longer for it, and the
+    /// new access token no longer than the session.
+    #[must_use]
+    pub fn again(now: Timestamp, session: &Session, policy: &SessionPolicy) -> Self {
+        Self::within(now, session.idle_expires_at, session.expires_at, policy)
+    }
+
+    fn within(
+        now: Timestamp,
+        idle_expires_at: Timestamp,
+        expires_at: Timestamp,
+        policy: &SessionPolicy,
+    ) -> Self {
+        let idle_expires_at = idle_expires_at.min(expires_at);
         Self {
-            token_expires_at,
+            token_expires_at: now.plus(policy.access_token_life).min(idle_expires_at),
             idle_expires_at,
             expires_at,
-            purge_at: idle_expires_at.max(token_expires_at).plus(policy.leeway),
+            purge_at: idle_expires_at.plus(policy.leeway),
         }
     }
 }
@@ -158,5 +175,28 @@ mod tests {
         assert_eq!(times.token_expires_at, end);
         assert_eq!(times.idle_expires_at, end);
         assert_eq!(times.purge_at, end.plus(policy.leeway));
+    }
+
+    #[test]
+    fn no_access_token_outlives_the_idle_life_of_its_session() {
+        let policy = SessionPolicy {
+            idle_life: SECOND * 60,
+            ..SessionPolicy::default()
+        };
+        let now = Timestamp::from_micros(0);
+        let idle_end = now.plus(policy.idle_life);
+        let times = SessionTimes::at(now, now.plus(policy.absolute_life), &policy);
+        assert_eq!(times.token_expires_at, idle_end);
+        assert_eq!(times.purge_at, idle_end.plus(policy.leeway));
+
+        // A refresh that is answered again later moves the session's end no further.
+        let mut session = session(now);
+        session.idle_expires_at = idle_end;
+        let again = SessionTimes::again(now.plus(SECOND * 9), &session, &policy);
+        assert_eq!(again.token_expires_at, idle_end);
+        assert_eq!(again.idle_expires_at, idle_end);
+        let policy = SessionPolicy::default();
+        let again = SessionTimes::again(now, &session, &policy);
+        assert_eq!(again.token_expires_at, idle_end);
     }
 }

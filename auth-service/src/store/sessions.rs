@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use identity_guard::clock::{self, Timestamp};
 use identity_kit::database::{Database, StoreError, Written};
 use sea_orm::{
-    Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    Condition, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _,
 };
 
@@ -126,7 +126,8 @@ pub async fn list_revoked(
         .collect())
 }
 
-/// Ends one session of a user, with its event; nothing when it is not live.
+/// Ends one session of a user, with its event; nothing when nobody can do anything with it any more. A session that is
+/// over can be ended for as long as its last token is accepted somewhere: clocks differ by the leeway.
 ///
 /// # Errors
 ///
@@ -139,8 +140,8 @@ pub async fn end(
     const END: &str = "\
         UPDATE sessions SET ended_at = $3, sealed_successor = NULL, due_at = token_expires_at + $4 \
         WHERE id = $1 AND user_id = $2 AND ended_at IS NULL \
-            AND idle_expires_at > $3 AND expires_at > $3 \
-        RETURNING id, token_expires_at";
+            AND (idle_expires_at > $3 AND expires_at > $3 OR token_expires_at + $4 > $3) \
+        RETURNING token_expires_at, idle_expires_at, expires_at";
     let work = Arc::new((session_id.clone(), ending.clone()));
     database
         .write(move |transaction| {
@@ -159,17 +160,19 @@ pub async fn end(
                 let Some(row) = row else {
                     return Ok(None);
                 };
-                let token_expires_at = Timestamp::from_micros(row.try_get("", "token_expires_at")?);
+                let moment =
+                    |column| Ok::<_, DbErr>(Timestamp::from_micros(row.try_get("", column)?));
+                let is_live = moment("idle_expires_at")?.min(moment("expires_at")?) > ending.now;
                 let event = AccessEvent::SessionRevoked(SessionRevoked {
                     session_id: session_id.clone(),
                     user_id: ending.user_id.clone(),
-                    retain_until: token_expires_at.plus(ending.leeway),
+                    retain_until: moment("token_expires_at")?.plus(ending.leeway),
                 });
                 events::emit(transaction, &event);
                 Ok(Some(Ended {
                     events: vec![event],
                     sessions: 1,
-                    refresh_tokens: 1,
+                    refresh_tokens: u32::from(is_live),
                 }))
             })
         })

@@ -1,8 +1,11 @@
 //! Logout and the sessions of a user.
 
+use std::time::Duration;
+
 use identity_guard::status::ErrorReason;
 use identity_proto::auth::v1::{
-    ListSessionsRequest, RevokeAllSessionsRequest, RevokeSessionRequest, ValidateTokenRequest,
+    ListSessionsRequest, RevokeAllSessionsRequest, RevokeSessionRequest, TokenSet,
+    ValidateTokenRequest,
 };
 use tonic::Code;
 
@@ -26,6 +29,35 @@ async fn after_logout_everything_of_the_session_is_refused() {
             ErrorReason::RefreshTokenInvalid,
         );
         service.validate(&other.access_token).await.unwrap();
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_ends_every_token_that_is_still_accepted() {
+    for world in worlds().await {
+        let lives = ["--session-idle-seconds=60", "--access-token-seconds=600"];
+        let service = world.start_with(&lives).await;
+        let ends = |tokens: &TokenSet| {
+            let token = tokens.access_token_expire_time.unwrap();
+            let session = tokens.refresh_token_expire_time.unwrap();
+            assert!(token.seconds <= session.seconds, "{tokens:?}");
+        };
+        let first = service.login("ada").await;
+        ends(&first);
+        let second = service.refresh(&first.refresh_token).await.unwrap();
+        ends(&second);
+        world.clock.advance(Duration::from_secs(9));
+        let again = service.refresh(&first.refresh_token).await.unwrap();
+        ends(&again);
+        assert_eq!(again.refresh_token, second.refresh_token);
+
+        // The session is over, and by a clock that differs by the leeway its last token is not.
+        world.clock.advance(Duration::from_mins(1));
+        service.validate(&again.access_token).await.unwrap();
+        service.logout(&again.access_token).await.unwrap();
+        let validated = service.validate(&again.access_token).await;
+        refused(validated, Code::Unauthenticated, ErrorReason::TokenRevoked);
         service.stop().await;
     }
 }

@@ -123,6 +123,10 @@ async fn regain(
         &presented.token,
         Vec::new(),
     );
+    let rotation = Rotation {
+        times: SessionTimes::again(rotation.now, &stored.session, &authority.policy),
+        ..rotation
+    };
     let regained = refresh::regain(&authority.database, &rotation, &authority.policy).await?;
     let Some(regained) = regained else {
         return Ok(None);
