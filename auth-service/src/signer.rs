@@ -12,7 +12,7 @@ use aws_lc_rs::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use identity_guard::engine::{AccessClaims, SignatureAlgorithm};
+use identity_guard::engine::{AccessClaims, MAX_TOKEN_BYTES, SignatureAlgorithm};
 use zeroize::Zeroizing;
 
 pub use self::jwk::PublicJwk;
@@ -120,21 +120,24 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] when the signature cannot be made.
+    /// [`KeyError`] when the signature cannot be made, or the token would be longer than any verifier looks at: its
+    /// owner is better off without it.
     pub fn sign(&self, claims: &AccessClaims) -> Result<String, KeyError> {
         let payload = serde_json::to_vec(claims).map_err(|_| KeyError("given these claims"))?;
         let mut token = String::with_capacity(self.header.len() + payload.len() * 4 / 3 + 96);
         token.push_str(&self.header);
         URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-        self.pair
+        let signature = self
+            .pair
             .sign(&self.random, token.as_bytes(), |signature| {
                 URL_SAFE_NO_PAD.encode(signature)
-            })
-            .map(|signature| {
-                token.push('.');
-                token.push_str(&signature);
-                token
-            })
+            })?;
+        token.push('.');
+        token.push_str(&signature);
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(KeyError("used for a token of this length"));
+        }
+        Ok(token)
     }
 }
 
@@ -198,7 +201,8 @@ mod tests {
     use identity_guard::{
         clock::Timestamp,
         engine::{
-            AccessClaims, KeySet, SignatureAlgorithm, Verifier, VerifierConfig, VerifyingKey,
+            AccessClaims, KeySet, MAX_TOKEN_BYTES, SignatureAlgorithm, Verifier, VerifierConfig,
+            VerifyingKey,
         },
     };
 
@@ -244,6 +248,29 @@ mod tests {
             assert_eq!(accepted.claims(), &claims());
             assert_eq!(accepted.kid(), key.id);
         }
+    }
+
+    #[test]
+    fn a_token_that_no_verifier_would_look_at_is_not_handed_out() {
+        let key = NewKey::generate(SignatureAlgorithm::EdDsa).unwrap();
+        let signer = Signer::parse(&key.id, SignatureAlgorithm::EdDsa, &key.private).unwrap();
+        let mut lengths = Vec::new();
+        // Up to three more bytes of claims make four more of the token.
+        for length in 5_000..6_000 {
+            let claims = AccessClaims {
+                roles: vec!["r".repeat(length)],
+                ..claims()
+            };
+            match signer.sign(&claims) {
+                Ok(token) => lengths.push(token.len()),
+                Err(_) => break,
+            }
+        }
+        let longest = lengths.last().copied().unwrap();
+        assert!(
+            (MAX_TOKEN_BYTES - 1..=MAX_TOKEN_BYTES).contains(&longest),
+            "{longest}"
+        );
     }
 
     #[test]

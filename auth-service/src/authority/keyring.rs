@@ -120,7 +120,7 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] when there is no key, or it fails.
+    /// [`KeyError`] when there is no key, or it fails, or the token would be too long for every verifier.
     pub fn sign(&self, claims: &AccessClaims) -> Result<String, KeyError> {
         match &*self.active.load() {
             Some(active) => active.1.sign(claims),

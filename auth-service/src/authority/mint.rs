@@ -23,6 +23,9 @@ use crate::{
 const ATTEMPTS: usize = 3;
 /// Direct permissions stand in the token up to this many: it stays small.
 const FEW_PERMISSIONS: usize = 16;
+/// Roles, and direct permissions, stand in the token up to this size of their JSON, in bytes: with both at their largest
+/// it is still one that every verifier looks at.
+const LARGEST_NAMES: usize = 2 * 1024;
 
 /// The tokens of a session.
 pub struct IssuedTokens {
@@ -179,9 +182,9 @@ impl Authority {
             jti: new_id(&*self.entropy),
             sid: session.id.as_str().to_owned(),
             client_id: session.client.client_id.as_str().to_owned(),
-            roles: access.roles.clone(),
+            roles: all_or_none(&access.roles),
             perms: if direct.len() <= FEW_PERMISSIONS {
-                direct.clone()
+                all_or_none(direct)
             } else {
                 Vec::new()
             },
@@ -193,5 +196,32 @@ impl Authority {
             acr: Some("pwd".to_owned()),
         };
         Ok(self.keys.sign(&claims)?)
+    }
+}
+
+/// The names where they are small enough for a token. Some of them would look like all.
+fn all_or_none(names: &[String]) -> Vec<String> {
+    // Each stands between quotes, with a comma.
+    let size: usize = names.iter().map(|name| name.len() + 3).sum();
+    if size <= LARGEST_NAMES {
+        names.to_vec()
+    } else {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all_or_none;
+
+    #[test]
+    fn names_stand_in_a_token_together_or_not_at_all() {
+        let names = |count, length| vec!["n".repeat(length); count];
+        for fitting in [names(0, 0), names(16, 125), names(512, 1)] {
+            assert_eq!(all_or_none(&fitting), fitting);
+        }
+        for large in [names(17, 125), names(513, 1), names(62, 100)] {
+            assert!(all_or_none(&large).is_empty());
+        }
     }
 }

@@ -36,6 +36,23 @@ async fn username_and_address_log_in_and_the_token_validates() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_long_roles_lock_nobody_out() {
+    for world in worlds().await {
+        let service = world.start_with(&["--signing-algorithm=RS256"]).await;
+        let roles: Vec<_> = (10..72).map(|n| format!("{n}{}", "r".repeat(98))).collect();
+        world
+            .directory
+            .change(ADA, |ada| ada.roles.clone_from(&roles));
+        let tokens = service.login("ada").await;
+        assert!(tokens.access_token.len() <= 8 * 1024);
+        let answer = service.validate(&tokens.access_token).await.unwrap();
+        assert_eq!(answer.roles, roles);
+        service.logout(&tokens.access_token).await.unwrap();
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_wrong_unset_locked_and_suspended_get_one_answer() {
     for world in worlds().await {
         let service = world.start_with(&["--login-attempts-per-account=1"]).await;

@@ -27,10 +27,12 @@ pub struct AccessClaims {
     pub sid: String,
     /// The program that the user logged in with.
     pub client_id: String,
-    /// Names of the user's roles when it was issued.
+    /// Names of the user's roles when it was issued: all of them, or none where together they are longer than 2 KiB.
+    /// They are told, and nothing decides by them: whoever needs the truth asks for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
-    /// Permissions granted to the user directly, when they are few.
+    /// Permissions granted to the user directly, when they are few: at most 16 and 2 KiB, or none. Nothing decides by
+    /// them either.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub perms: Vec<String>,
     /// The subject's generation: older ones are refused.
