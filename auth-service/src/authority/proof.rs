@@ -52,10 +52,12 @@ impl Authority {
         // What cannot be verified in time is refused before it is counted and before user-service is asked.
         self.hashes.has_room(deadline::current())?;
 
-        let credential = self
-            .directory
-            .find_credential(Whose::Login(identifier))
-            .await?;
+        let credential = if identifier.can_be_known() {
+            let whose = Whose::Login(identifier);
+            self.directory.find_credential(whose).await?
+        } else {
+            None
+        };
         let account = match &credential {
             Some(credential) => self.throttle_keys.account(&credential.access.user_id),
             None => self.throttle_keys.no_account(identifier),

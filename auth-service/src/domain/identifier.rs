@@ -2,7 +2,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-/// The longest identifier, in characters: the longest e-mail address.
+/// The longest identifier that is taken, in characters, and the longest that anybody has, in bytes: the longest e-mail
+/// address.
 const MAX_IDENTIFIER_LENGTH: usize = 254;
 
 /// The text cannot be a username or an address.
@@ -32,6 +33,13 @@ impl LoginIdentifier {
         Ok(Self(text))
     }
 
+    /// Whether anybody can have it: nobody's is longer than 254 bytes. Such a one is as good as any unknown one, and is
+    /// not looked up.
+    #[must_use]
+    pub fn can_be_known(&self) -> bool {
+        self.0.len() <= MAX_IDENTIFIER_LENGTH
+    }
+
     /// For the look-up.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -54,6 +62,21 @@ mod tests {
         let typed = LoginIdentifier::parse("E\u{301}VA@example.org").unwrap();
         assert_eq!(typed.as_str(), "\u{c9}VA@example.org");
         assert_eq!(typed.canonical(), "\u{e9}va@example.org");
+    }
+
+    #[test]
+    fn an_identifier_of_more_bytes_than_an_address_has_is_nobodys() {
+        for (text, known) in [
+            ("a".repeat(254), true),
+            ("\u{e9}".repeat(127), true),
+            // Twice as many bytes before they are put together.
+            ("e\u{301}".repeat(127), true),
+            ("\u{e9}".repeat(128), false),
+            ("\u{e9}".repeat(254), false),
+        ] {
+            let identifier = LoginIdentifier::parse(&text).unwrap();
+            assert_eq!(identifier.can_be_known(), known, "{text}");
+        }
     }
 
     #[test]

@@ -116,6 +116,12 @@ impl UserDirectory for Directory {
         whose: Whose<'_>,
     ) -> Result<Option<Credential>, DirectoryError> {
         self.available()?;
+        if let Whose::Login(login) = whose
+            && login.as_str().len() > 254
+        {
+            // As user-service answers what can be no request of ours.
+            return Err(DirectoryError::Refused("login: too long".to_owned()));
+        }
         let (users, position) = self.shown();
         let found = users.iter().find(|(id, user)| match whose {
             Whose::User(wanted) => wanted.as_str() == *id,

@@ -61,6 +61,34 @@ async fn the_count_survives_a_restart_and_ends_with_its_window() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_identifier_that_nobody_can_have_is_counted_like_any_unknown_one() {
+    for world in worlds().await {
+        let service = world.start_with(&["--login-attempts=2"]).await;
+        let mut answers = Vec::new();
+        for identifier in ["nobody".to_owned(), "\u{e9}".repeat(130)] {
+            for _ in 0..2 {
+                let answer = service.try_login(&identifier, PASSWORD).await;
+                answers.push(refused(
+                    answer,
+                    Code::Unauthenticated,
+                    ErrorReason::InvalidCredentials,
+                ));
+            }
+            let answer = service.try_login(&identifier, PASSWORD).await;
+            refused(
+                answer,
+                Code::ResourceExhausted,
+                ErrorReason::TooManyAttempts,
+            );
+        }
+        assert!(answers.iter().all(|answer| {
+            (answer.message(), answer.details()) == (answers[0].message(), answers[0].details())
+        }));
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn attempts_side_by_side_do_not_slip_through() {
     for world in worlds().await {
         let service = world.start_with(&["--login-attempts=5"]).await;
