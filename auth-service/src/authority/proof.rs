@@ -67,14 +67,27 @@ impl Authority {
             network,
             account,
         };
-        let locked = self.charge(&keys).await?;
+        let admission = self.charge(&keys).await?;
+        let locked = admission == LoginAdmission::AccountLocked;
+        let user_id = credential
+            .as_ref()
+            .map(|credential| credential.access.user_id.clone());
         match self.compare(credential, password, locked).await {
             Ok(Some((credential, needs_rehash))) => Ok(Proof {
                 credential,
                 needs_rehash,
                 attempt: keys,
             }),
-            Ok(None) => Err(AuthError::InvalidCredentials),
+            Ok(None) => {
+                if let LoginAdmission::Admitted {
+                    locks_account: true,
+                } = admission
+                    && let Some(user_id) = user_id
+                {
+                    tracing::warn!(%user_id, "an account is locked after too many attempts");
+                }
+                Err(AuthError::InvalidCredentials)
+            }
             Err(error) => {
                 let (limits, now) = (&self.policy.throttle, self.now());
                 throttles::refund(&self.database, &keys, limits, locked, now).await?;
@@ -127,15 +140,14 @@ impl Authority {
         }
     }
 
-    /// Counts the attempt; gives whether the account is locked.
-    async fn charge(&self, keys: &LoginKeys) -> Result<bool, AuthError> {
+    /// Counts the attempt; gives how the account stands.
+    async fn charge(&self, keys: &LoginKeys) -> Result<LoginAdmission, AuthError> {
         let (limits, now) = (&self.policy.throttle, self.now());
         match throttles::charge(&self.database, keys, limits, now).await? {
-            LoginAdmission::Admitted => Ok(false),
-            LoginAdmission::AccountLocked => Ok(true),
             LoginAdmission::Refused { retry_after } => {
                 Err(AuthError::TooManyAttempts { retry_after })
             }
+            admitted => Ok(admitted),
         }
     }
 }

@@ -11,6 +11,7 @@ mod feed;
 mod harness;
 mod input;
 mod keys;
+mod log;
 mod login;
 mod mint;
 mod refresh;

@@ -21,7 +21,10 @@ pub struct LoginCounters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginAdmission {
     /// It may, and is counted.
-    Admitted,
+    Admitted {
+        /// Whether the account is locked from now on, unless this one is a success.
+        locks_account: bool,
+    },
     /// It is counted and cannot succeed; nobody is told.
     AccountLocked,
     /// It may not, and is not counted.
@@ -41,7 +44,9 @@ impl LoginCounters {
         self.pair.charge(&limits.pair, now);
         self.network.charge(&limits.network, now);
         match self.account.charge(&limits.account, now) {
-            Admission::Admitted => LoginAdmission::Admitted,
+            Admission::Admitted => LoginAdmission::Admitted {
+                locks_account: self.account.blocked_for(now).is_some(),
+            },
             Admission::Refused { .. } => LoginAdmission::AccountLocked,
         }
     }
@@ -94,6 +99,31 @@ mod tests {
     }
 
     #[test]
+    fn only_the_attempt_that_locks_the_account_says_so() {
+        let now = Timestamp::from_micros(0);
+        let limits = ThrottleLimits::default();
+        let mut account = Counter::new(now);
+        let mut locks = 0;
+        for attempt in 1..=limits.account.attempts + 5 {
+            let mut counters = LoginCounters {
+                pair: Counter::new(now),
+                network: Counter::new(now),
+                account,
+            };
+            match counters.charge(&limits, now) {
+                LoginAdmission::Admitted { locks_account } => {
+                    assert_eq!(locks_account, attempt == limits.account.attempts);
+                    locks += u32::from(locks_account);
+                }
+                LoginAdmission::AccountLocked => assert!(attempt > limits.account.attempts),
+                LoginAdmission::Refused { .. } => panic!("a new network"),
+            }
+            account = counters.account;
+        }
+        assert_eq!(locks, 1);
+    }
+
+    #[test]
     fn a_locked_account_is_not_told_and_a_blocked_network_is() {
         let now = Timestamp::from_micros(0);
         let limits = ThrottleLimits::default();
@@ -102,7 +132,12 @@ mod tests {
             network: Counter::new(now),
             account: Counter::new(now),
         };
-        assert_eq!(counters.charge(&limits, now), LoginAdmission::Admitted);
+        assert_eq!(
+            counters.charge(&limits, now),
+            LoginAdmission::Admitted {
+                locks_account: false
+            }
+        );
         counters.account.blocked_until = Some(now.plus(WINDOW));
         assert_eq!(counters.charge(&limits, now), LoginAdmission::AccountLocked);
         counters.network.blocked_until = Some(now.plus(WINDOW));
