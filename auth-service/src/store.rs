@@ -1,6 +1,7 @@
 //! Queries on the own database; rows become domain types at the bottom of each file.
 
 pub mod challenges;
+pub mod endings;
 mod entity;
 pub mod events;
 pub mod housekeeping;

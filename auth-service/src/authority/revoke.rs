@@ -9,7 +9,10 @@ use crate::{
         event::AccessEvent,
         id::{SessionId, UserId},
     },
-    store::sessions::{self, Ended, Ending},
+    store::{
+        endings::{self, Ended, Ending},
+        sessions,
+    },
 };
 
 /// The most sessions of a user that are refused one by one when the outcome of ending them all is unknown.
@@ -37,7 +40,7 @@ impl Authority {
         user_id: &UserId,
         session_id: &SessionId,
     ) -> Result<Option<Revoked>, AuthError> {
-        let ended = sessions::end(&self.database, session_id, &self.ending(user_id)).await;
+        let ended = endings::end(&self.database, session_id, &self.ending(user_id)).await;
         if let Err(StoreError::UnknownOutcome) = ended {
             self.refuse_session(session_id);
         }
@@ -60,8 +63,8 @@ impl Authority {
         // Read before: after an unknown outcome there may be nobody to ask.
         let live = sessions::list_live(reader, user_id, None, MAX_SESSIONS, ending.now).await?;
         let ended = match spared {
-            Some(spared) => sessions::end_others(&self.database, spared, &ending).await,
-            None => sessions::end_all(&self.database, &ending).await,
+            Some(spared) => endings::end_others(&self.database, spared, &ending).await,
+            None => endings::end_all(&self.database, &ending).await,
         };
         if let Err(StoreError::UnknownOutcome) = ended {
             let doubtful = live.iter().filter(|session| Some(&session.id) != spared);

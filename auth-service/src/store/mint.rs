@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 
 use super::{
     challenges,
-    sessions::{self, Ending},
+    endings::{self, Ending},
     throttles::{self, settle},
     values::{micros, statement, to_column, to_count},
 };
@@ -107,7 +107,7 @@ pub async fn begin_after_password_change(
                     leeway: policy.leeway,
                     access_token_life: policy.access_token_life,
                 };
-                let ended = sessions::end_all_in(transaction, &ending).await?;
+                let ended = endings::end_all_in(transaction, &ending).await?;
                 let session = begin_in(transaction, new, policy).await?;
                 Ok((session, ended.events))
             })
