@@ -285,13 +285,20 @@ impl State {
         Some((changes, all))
     }
 
+    /// Adds a change to everything. An end is kept for as long as any that was told of the same, and no generation
+    /// falls: so it is wherever the feed is applied.
     fn add(&mut self, change: Change) {
         match change {
             Change::Session(revoked) => {
-                self.sessions.insert(revoked.session_id.clone(), revoked);
+                let id = revoked.session_id.clone();
+                let kept = self.sessions.entry(id).or_insert_with(|| revoked.clone());
+                kept.retain_until = kept.retain_until.max(revoked.retain_until);
             }
             Change::Subject(revoked) => {
-                self.subjects.insert(revoked.user_id.clone(), revoked);
+                let id = revoked.user_id.clone();
+                let kept = self.subjects.entry(id).or_insert_with(|| revoked.clone());
+                kept.generation = kept.generation.max(revoked.generation);
+                kept.retain_until = kept.retain_until.max(revoked.retain_until);
             }
             Change::Key(key) => {
                 let others = self.keys.iter().filter(|known| known.id != key.id);
@@ -340,7 +347,7 @@ mod tests {
         Change, FeedMemory, FeedSnapshot, KEPT_CHANGES, Missing, PART, Placed, Standpoint,
     };
     use crate::domain::{
-        event::SessionRevoked,
+        event::{SessionRevoked, SubjectRevoked},
         id::{SessionId, UserId},
     };
 
@@ -484,6 +491,35 @@ mod tests {
         }
         assert_eq!(sizes, [PART, PART, 1]);
         assert_eq!(standpoint.cursor, cursor(PART as u64 * 2 + 1));
+    }
+
+    #[test]
+    fn an_end_is_kept_for_as_long_as_the_longest_that_was_told() {
+        let memory = memory(0);
+        let at = Timestamp::from_micros;
+        let told = [(5, 90), (7, 40), (6, 60)];
+        for (revision, (generation, retain_until)) in (1..).zip(told) {
+            let changes = [
+                Change::Session(SessionRevoked {
+                    session_id: SessionId::trusted("s"),
+                    user_id: UserId::trusted("u"),
+                    retain_until: at(retain_until),
+                }),
+                Change::Subject(SubjectRevoked {
+                    user_id: UserId::trusted("u"),
+                    generation,
+                    retain_until: at(retain_until),
+                }),
+            ];
+            for (place, change) in (0..).zip(changes) {
+                let cursor = cursor(revision * 2 + place);
+                memory.push(Placed { cursor, change });
+            }
+        }
+        memory.prune(at(89));
+        assert_eq!(memory.sessions(1, None).unwrap()[0].retain_until, at(90));
+        let subject = &memory.subjects(1, None).unwrap()[0];
+        assert_eq!((subject.generation, subject.retain_until), (7, at(90)));
     }
 
     #[test]

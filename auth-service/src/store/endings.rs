@@ -4,15 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use identity_guard::clock::{self, Timestamp};
 use identity_kit::database::{Database, StoreError, WriteTransaction, Written};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use super::{
-    challenges, events,
-    subjects::raise_generation,
+    challenges, events, subjects,
     values::{micros, statement},
 };
 use crate::domain::{
-    event::{AccessEvent, SessionRevoked, SubjectRevoked},
+    event::{AccessEvent, SessionRevoked},
     id::{SessionId, UserId},
 };
 
@@ -55,7 +54,7 @@ pub async fn end(
         UPDATE sessions SET ended_at = $3, sealed_successor = NULL, due_at = token_expires_at + $4 \
         WHERE id = $1 AND user_id = $2 AND ended_at IS NULL \
             AND (idle_expires_at > $3 AND expires_at > $3 OR token_expires_at + $4 > $3) \
-        RETURNING token_expires_at, idle_expires_at, expires_at";
+        RETURNING id, token_expires_at, idle_expires_at, expires_at";
     let work = Arc::new((session_id.clone(), ending.clone()));
     database
         .write(move |transaction| {
@@ -74,19 +73,13 @@ pub async fn end(
                 let Some(row) = row else {
                     return Ok(None);
                 };
-                let moment =
-                    |column| Ok::<_, DbErr>(Timestamp::from_micros(row.try_get("", column)?));
-                let is_live = moment("idle_expires_at")?.min(moment("expires_at")?) > ending.now;
-                let event = AccessEvent::SessionRevoked(SessionRevoked {
-                    session_id: session_id.clone(),
-                    user_id: ending.user_id.clone(),
-                    retain_until: moment("token_expires_at")?.plus(ending.leeway),
-                });
+                let row = EndedRow::read(&row, ending.now)?;
+                let event = row.event(ending);
                 events::emit(transaction, &event);
                 Ok(Some(Ended {
                     events: vec![event],
                     sessions: 1,
-                    refresh_tokens: u32::from(is_live),
+                    refresh_tokens: u32::from(row.was_live),
                 }))
             })
         })
@@ -127,18 +120,13 @@ pub async fn end_others(
                 let ended = end_rows(transaction, ending, Some(spared)).await?;
                 let events: Vec<_> = ended
                     .iter()
-                    .map(|(session_id, token_expires_at)| {
-                        AccessEvent::SessionRevoked(SessionRevoked {
-                            session_id: session_id.clone(),
-                            user_id: ending.user_id.clone(),
-                            retain_until: token_expires_at.plus(ending.leeway),
-                        })
-                    })
+                    .filter(|row| row.may_be_used(ending))
+                    .map(|row| row.event(ending))
                     .collect();
                 for event in &events {
                     events::emit(transaction, event);
                 }
-                Ok(counted(events, ended.len()))
+                Ok(counted(events, &ended))
             })
         })
         .await
@@ -149,34 +137,72 @@ pub(super) async fn end_all_in(
     transaction: &WriteTransaction,
     ending: &Ending,
 ) -> Result<Ended, StoreError> {
-    // A token that was minted under a longer configured life counts as well as one minted just now.
-    let longest = ending.now.plus(ending.access_token_life);
     // The subject first, as every mint does: so the two never wait for each other in a circle.
-    let retain_until = longest.plus(ending.leeway);
-    let generation = raise_generation(transaction, &ending.user_id, retain_until).await?;
+    subjects::lock(transaction, &ending.user_id).await?;
     let ended = end_rows(transaction, ending, None).await?;
     challenges::delete_of_user(transaction, &ending.user_id).await?;
-    let last = ended.iter().map(|(_, end)| *end).max().unwrap_or(longest);
-    let event = AccessEvent::SubjectRevoked(SubjectRevoked {
-        user_id: ending.user_id.clone(),
-        generation,
-        retain_until: retain_until.max(last.plus(ending.leeway)),
-    });
-    events::emit(transaction, &event);
-    Ok(counted(vec![event], ended.len()))
+    revoke(transaction, ending, &ended).await
 }
 
-/// Marks the live sessions of a user as ended; gives each with the end of its last token.
+/// Raises the generation of a locked subject whose rows have ended, with the event.
+async fn revoke(
+    transaction: &WriteTransaction,
+    ending: &Ending,
+    ended: &[EndedRow],
+) -> Result<Ended, StoreError> {
+    // As if a token were minted just now; one of a longer life that was configured before counts as well.
+    let newest = ending.now.plus(ending.access_token_life);
+    let ends = ended.iter().map(|row| row.token_expires_at);
+    let retain_until = ends.fold(newest, Timestamp::max).plus(ending.leeway);
+    let event = AccessEvent::SubjectRevoked(
+        subjects::raise_generation(transaction, &ending.user_id, retain_until).await?,
+    );
+    events::emit(transaction, &event);
+    Ok(counted(vec![event], ended))
+}
+
+/// A session that was just marked as ended.
+struct EndedRow {
+    id: SessionId,
+    token_expires_at: Timestamp,
+    was_live: bool,
+}
+
+impl EndedRow {
+    fn read(row: &QueryResult, now: Timestamp) -> Result<Self, StoreError> {
+        let moment = |column| Ok::<_, DbErr>(Timestamp::from_micros(row.try_get("", column)?));
+        Ok(Self {
+            id: SessionId::trusted(row.try_get::<String>("", "id")?),
+            token_expires_at: moment("token_expires_at")?,
+            was_live: moment("idle_expires_at")?.min(moment("expires_at")?) > now,
+        })
+    }
+
+    /// Whether somebody could still have used it, if only its last token on a clock that is behind.
+    fn may_be_used(&self, ending: &Ending) -> bool {
+        self.was_live || self.token_expires_at.plus(ending.leeway) > ending.now
+    }
+
+    fn event(&self, ending: &Ending) -> AccessEvent {
+        AccessEvent::SessionRevoked(SessionRevoked {
+            session_id: self.id.clone(),
+            user_id: ending.user_id.clone(),
+            retain_until: self.token_expires_at.plus(ending.leeway),
+        })
+    }
+}
+
+/// Marks the sessions of a user as ended. Those that are over by themselves as well: a refresh under way, on a clock that
+/// is behind, may be about to prolong one, and is waited for.
 async fn end_rows(
     connection: &impl ConnectionTrait,
     ending: &Ending,
     spared: Option<&SessionId>,
-) -> Result<Vec<(SessionId, Timestamp)>, StoreError> {
+) -> Result<Vec<EndedRow>, StoreError> {
     const END_ALL: &str = "\
         UPDATE sessions SET ended_at = $2, sealed_successor = NULL, due_at = token_expires_at + $3 \
         WHERE user_id = $1 AND id <> $4 AND ended_at IS NULL \
-            AND idle_expires_at > $2 AND expires_at > $2 \
-        RETURNING id, token_expires_at";
+        RETURNING id, token_expires_at, idle_expires_at, expires_at";
     let values = [
         ending.user_id.as_str().into(),
         micros(ending.now),
@@ -187,16 +213,13 @@ async fn end_rows(
         .query_all_raw(statement(connection, END_ALL, values))
         .await?;
     rows.iter()
-        .map(|row| {
-            let id = SessionId::trusted(row.try_get::<String>("", "id")?);
-            let end = Timestamp::from_micros(row.try_get("", "token_expires_at")?);
-            Ok((id, end))
-        })
+        .map(|row| EndedRow::read(row, ending.now))
         .collect()
 }
 
-fn counted(events: Vec<AccessEvent>, sessions: usize) -> Ended {
-    let sessions = u32::try_from(sessions).unwrap_or(u32::MAX);
+fn counted(events: Vec<AccessEvent>, ended: &[EndedRow]) -> Ended {
+    let live = ended.iter().filter(|row| row.was_live).count();
+    let sessions = u32::try_from(live).unwrap_or(u32::MAX);
     Ended {
         events,
         sessions,

@@ -9,6 +9,7 @@ use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Value};
 use super::{
     challenges,
     endings::{self, Ending},
+    subjects,
     throttles::{self, settle},
     values::{micros, statement, to_column, to_count},
 };
@@ -98,6 +99,8 @@ pub async fn begin_after_password_change(
             let work = Arc::clone(&work);
             Box::pin(async move {
                 let (challenge_id, new, policy) = (&work.0, &work.1, &work.2);
+                // The subject first, as whoever ends everything does.
+                subjects::lock(transaction, &new.user_id).await?;
                 if !challenges::consume(transaction, challenge_id).await? {
                     return Err(MintError::ChallengeUsed);
                 }

@@ -2,7 +2,7 @@
 
 use identity_guard::clock::Timestamp;
 use identity_kit::database::StoreError;
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::values::{micros, statement, to_column, to_count};
 use crate::domain::{
@@ -10,26 +10,36 @@ use crate::domain::{
     id::{SessionId, UserId},
 };
 
-/// Ends all tokens of the generations so far; gives the new one.
+/// Locks the subject, which is made where it is absent: no mint comes in between any more, nor is one unseen.
+pub(super) async fn lock(
+    connection: &impl ConnectionTrait,
+    user_id: &UserId,
+) -> Result<(), StoreError> {
+    const LOCK: &str = "\
+        INSERT INTO subjects (user_id, generation, user_epoch, user_revision) VALUES ($1, 1, '', 0) \
+        ON CONFLICT (user_id) DO UPDATE SET generation = subjects.generation";
+    connection
+        .execute_raw(statement(connection, LOCK, [user_id.as_str().into()]))
+        .await?;
+    Ok(())
+}
+
+/// Ends all tokens of the generations so far of a locked subject; they are remembered for as long as any of them.
 pub(super) async fn raise_generation(
     connection: &impl ConnectionTrait,
     user_id: &UserId,
     retain_until: Timestamp,
-) -> Result<u64, StoreError> {
+) -> Result<SubjectRevoked, StoreError> {
     const RAISE: &str = "\
-        INSERT INTO subjects (user_id, generation, user_epoch, user_revision, retain_until) \
-        VALUES ($1, 2, '', 0, $2) \
-        ON CONFLICT (user_id) DO UPDATE SET \
-            generation = subjects.generation + 1, \
-            retain_until = CASE WHEN subjects.retain_until > excluded.retain_until \
-                THEN subjects.retain_until ELSE excluded.retain_until END \
-        RETURNING generation";
+        UPDATE subjects SET generation = generation + 1, \
+            retain_until = CASE WHEN retain_until > $2 THEN retain_until ELSE $2 END \
+        WHERE user_id = $1 RETURNING user_id, generation, retain_until";
     let values = [user_id.as_str().into(), micros(retain_until)];
     let row = connection
         .query_one_raw(statement(connection, RAISE, values))
         .await?
-        .ok_or_else(|| StoreError::Corrupt("an upsert gave no row".to_owned()))?;
-    to_count(row.try_get("", "generation")?, "generation")
+        .ok_or_else(|| StoreError::Corrupt("a locked subject is gone".to_owned()))?;
+    to_revoked(&row)
 }
 
 /// Whether a session lives and its subject is still of the token's generation.
@@ -73,13 +83,13 @@ pub async fn list_revoked(
     let rows = connection
         .query_all_raw(statement(connection, REVOKED, [micros(now)]))
         .await?;
-    rows.iter()
-        .map(|row| {
-            Ok(SubjectRevoked {
-                user_id: UserId::trusted(row.try_get::<String>("", "user_id")?),
-                generation: to_count(row.try_get("", "generation")?, "generation")?,
-                retain_until: Timestamp::from_micros(row.try_get("", "retain_until")?),
-            })
-        })
-        .collect()
+    rows.iter().map(to_revoked).collect()
+}
+
+fn to_revoked(row: &QueryResult) -> Result<SubjectRevoked, StoreError> {
+    Ok(SubjectRevoked {
+        user_id: UserId::trusted(row.try_get::<String>("", "user_id")?),
+        generation: to_count(row.try_get("", "generation")?, "generation")?,
+        retain_until: Timestamp::from_micros(row.try_get("", "retain_until")?),
+    })
 }

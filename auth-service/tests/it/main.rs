@@ -7,6 +7,7 @@
 
 mod control;
 mod directory;
+mod endings;
 mod feed;
 mod harness;
 mod input;
