@@ -65,7 +65,7 @@ impl Authority {
         let access = self.directory.find_access(user_id, None).await?;
         match &access {
             Some(access) => self.require_usable(access).await?,
-            None => drop(self.end_all_sessions(user_id, None).await?),
+            None => drop(self.end_unusable(user_id, None).await?),
         }
         Ok(access)
     }
@@ -78,7 +78,8 @@ impl Authority {
     pub async fn require_usable(&self, access: &AccessSnapshot) -> Result<(), AuthError> {
         let usable = access.require_usable();
         if usable.is_err() {
-            self.end_all_sessions(&access.user_id, None).await?;
+            self.end_unusable(&access.user_id, Some(&access.position))
+                .await?;
         }
         Ok(usable?)
     }

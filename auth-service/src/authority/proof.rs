@@ -105,6 +105,15 @@ impl Authority {
         }
     }
 
+    /// Takes the attempt of a right password back, and nothing else: who may not use the system begins no count anew.
+    pub async fn give_back(&self, proof: &Proof) {
+        let (limits, now) = (&self.policy.throttle, self.now());
+        let refunded = throttles::refund(&self.database, &proof.attempt, limits, false, now).await;
+        if let Err(error) = refunded {
+            tracing::info!(?error, "a right password stays counted as an attempt");
+        }
+    }
+
     /// Verifies the password, or does the same work in vain. Gives the credential and whether its hash is below the
     /// policy.
     async fn compare(

@@ -1,6 +1,9 @@
 //! Ending sessions: refused here before the answer, and everywhere else through the feed.
 
-use identity_guard::engine::{AccessChange, SessionRevocation, SubjectRevocation};
+use identity_guard::{
+    engine::{AccessChange, SessionRevocation, SubjectRevocation},
+    position::Position,
+};
 use identity_kit::database::{StoreError, Written};
 
 use super::{AuthError, Authority};
@@ -59,18 +62,30 @@ impl Authority {
         spared: Option<&SessionId>,
     ) -> Result<Revoked, AuthError> {
         let ending = self.ending(user_id);
-        let reader = self.database.reader();
-        // Read before: after an unknown outcome there may be nobody to ask.
-        let live = sessions::list_live(reader, user_id, None, MAX_SESSIONS, ending.now).await?;
+        let live = self.live(&ending).await?;
         let ended = match spared {
             Some(spared) => endings::end_others(&self.database, spared, &ending).await,
             None => endings::end_all(&self.database, &ending).await,
         };
-        if let Err(StoreError::UnknownOutcome) = ended {
-            let doubtful = live.iter().filter(|session| Some(&session.id) != spared);
-            doubtful.for_each(|session| self.refuse_session(&session.id));
-        }
-        Ok(self.revoked(ended?))
+        self.concluded(ended, live.iter().filter(|id| Some(*id) != spared))
+    }
+
+    /// Ends all credentials of a user who may not use the system, where there are any: whoever tries again and again
+    /// raises no generation and tells no watcher. A status that was read at a position outdates the rights that were
+    /// read before.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Authority::end_all_sessions`].
+    pub async fn end_unusable(
+        &self,
+        user_id: &UserId,
+        status_at: Option<&Position>,
+    ) -> Result<Revoked, AuthError> {
+        let ending = self.ending(user_id);
+        let live = self.live(&ending).await?;
+        let ended = endings::end_unusable(&self.database, status_at, &ending).await;
+        self.concluded(ended, live.iter())
     }
 
     /// Makes ended credentials refused by this process, at once.
@@ -91,6 +106,25 @@ impl Authority {
             };
             self.state.apply_change(change);
         }
+    }
+
+    /// The live sessions, read before they are ended: after an unknown outcome there may be nobody to ask.
+    async fn live(&self, ending: &Ending) -> Result<Vec<SessionId>, StoreError> {
+        let (reader, user_id) = (self.database.reader(), &ending.user_id);
+        let live = sessions::list_live(reader, user_id, None, MAX_SESSIONS, ending.now).await?;
+        Ok(live.into_iter().map(|session| session.id).collect())
+    }
+
+    /// What came of ending these; after an unknown outcome they are refused by this process all the same.
+    fn concluded<'a>(
+        &self,
+        ended: Result<Written<Ended>, StoreError>,
+        doubtful: impl Iterator<Item = &'a SessionId>,
+    ) -> Result<Revoked, AuthError> {
+        if let Err(StoreError::UnknownOutcome) = ended {
+            doubtful.for_each(|id| self.refuse_session(id));
+        }
+        Ok(self.revoked(ended?))
     }
 
     fn revoked(&self, ended: Written<Ended>) -> Revoked {

@@ -125,16 +125,18 @@ pub(super) async fn consume(
     Ok(done.rows_affected == 1)
 }
 
-/// Ends all open steps of a user.
-pub(super) async fn delete_of_user(
+/// Ends all open steps of a user; gives how many. Those that are over wait for housekeeping.
+pub(super) async fn delete_open(
     connection: &impl ConnectionTrait,
     user_id: &UserId,
-) -> Result<(), StoreError> {
-    challenge::Entity::delete_many()
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let done = challenge::Entity::delete_many()
         .filter(challenge::COLUMN.user_id.eq(user_id.as_str()))
+        .filter(challenge::COLUMN.expires_at.gt(now.as_micros()))
         .exec(connection)
         .await?;
-    Ok(())
+    Ok(done.rows_affected)
 }
 
 async fn change_one<const N: usize>(

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use identity_guard::clock::{self, Timestamp};
+use identity_guard::{
+    clock::{self, Timestamp},
+    position::Position,
+};
 use identity_kit::database::{Database, StoreError, WriteTransaction, Written};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
@@ -101,6 +104,39 @@ pub async fn end_all(database: &Database, ending: &Ending) -> Result<Written<End
         .await
 }
 
+/// The same for a user who may not use the system, as far as there is anything to end: a live session, an open challenge,
+/// or a token that is accepted somewhere. Otherwise the generation stays and nobody is told, however often it is asked.
+///
+/// The subject comes to the position that the user's status was read at, where there is one: a mint whose rights are
+/// older begins no session after this.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn end_unusable(
+    database: &Database,
+    status_at: Option<&Position>,
+    ending: &Ending,
+) -> Result<Written<Ended>, StoreError> {
+    let work = Arc::new((status_at.cloned(), ending.clone()));
+    database
+        .write(move |transaction| {
+            let work = Arc::clone(&work);
+            Box::pin(async move {
+                let (status_at, ending) = (&work.0, &work.1);
+                subjects::lock(transaction, &ending.user_id, status_at.as_ref()).await?;
+                let ended = end_rows(transaction, ending, None).await?;
+                let challenges =
+                    challenges::delete_open(transaction, &ending.user_id, ending.now).await?;
+                if challenges == 0 && !ended.iter().any(|row| row.may_be_used(ending)) {
+                    return Ok(counted(Vec::new(), &ended));
+                }
+                revoke(transaction, ending, &ended).await
+            })
+        })
+        .await
+}
+
 /// Ends all sessions of a user but one, with an event each; the generation stays.
 ///
 /// # Errors
@@ -138,9 +174,9 @@ pub(super) async fn end_all_in(
     ending: &Ending,
 ) -> Result<Ended, StoreError> {
     // The subject first, as every mint does: so the two never wait for each other in a circle.
-    subjects::lock(transaction, &ending.user_id).await?;
+    subjects::lock(transaction, &ending.user_id, None).await?;
     let ended = end_rows(transaction, ending, None).await?;
-    challenges::delete_of_user(transaction, &ending.user_id).await?;
+    challenges::delete_open(transaction, &ending.user_id, ending.now).await?;
     revoke(transaction, ending, &ended).await
 }
 

@@ -100,7 +100,7 @@ pub async fn begin_after_password_change(
             Box::pin(async move {
                 let (challenge_id, new, policy) = (&work.0, &work.1, &work.2);
                 // The subject first, as whoever ends everything does.
-                subjects::lock(transaction, &new.user_id).await?;
+                subjects::lock(transaction, &new.user_id, None).await?;
                 if !challenges::consume(transaction, challenge_id).await? {
                     return Err(MintError::ChallengeUsed);
                 }

@@ -1,6 +1,6 @@
 //! What holds for all credentials of a user: the generation, and how new the rights of the last mint were.
 
-use identity_guard::clock::Timestamp;
+use identity_guard::{clock::Timestamp, position::Position};
 use identity_kit::database::StoreError;
 use sea_orm::{ConnectionTrait, QueryResult};
 
@@ -10,16 +10,30 @@ use crate::domain::{
     id::{SessionId, UserId},
 };
 
-/// Locks the subject, which is made where it is absent: no mint comes in between any more, nor is one unseen.
+/// Locks the subject, which is made where it is absent: no mint comes in between any more, nor is one unseen. Given a
+/// position, a mint whose rights are older finds them outdated from now on.
 pub(super) async fn lock(
     connection: &impl ConnectionTrait,
     user_id: &UserId,
+    moved_to: Option<&Position>,
 ) -> Result<(), StoreError> {
     const LOCK: &str = "\
-        INSERT INTO subjects (user_id, generation, user_epoch, user_revision) VALUES ($1, 1, '', 0) \
-        ON CONFLICT (user_id) DO UPDATE SET generation = subjects.generation";
+        INSERT INTO subjects (user_id, generation, user_epoch, user_revision) VALUES ($1, 1, $2, $3) \
+        ON CONFLICT (user_id) DO UPDATE SET \
+            user_revision = CASE \
+                WHEN excluded.user_epoch = '' OR subjects.user_epoch = excluded.user_epoch \
+                    AND subjects.user_revision > excluded.user_revision \
+                THEN subjects.user_revision ELSE excluded.user_revision END, \
+            user_epoch = CASE WHEN excluded.user_epoch = '' \
+                THEN subjects.user_epoch ELSE excluded.user_epoch END";
+    let (epoch, revision) = moved_to.map_or(("", 0), |to| (to.epoch.as_str(), to.revision));
+    let values = [
+        user_id.as_str().into(),
+        epoch.into(),
+        to_column(revision).into(),
+    ];
     connection
-        .execute_raw(statement(connection, LOCK, [user_id.as_str().into()]))
+        .execute_raw(statement(connection, LOCK, values))
         .await?;
     Ok(())
 }

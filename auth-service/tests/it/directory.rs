@@ -38,6 +38,8 @@ pub(crate) struct Directory {
     /// What is answered instead of the truth, with the position that it was read at.
     remembered: Mutex<Option<(HashMap<String, User>, Position)>>,
     revision: AtomicU64,
+    /// How often a credential was read.
+    pub(crate) reads: AtomicU64,
     pub(crate) away: AtomicBool,
     /// Does what it is asked and loses the answer of a password change.
     pub(crate) loses_answers: AtomicBool,
@@ -45,13 +47,21 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn put(&self, id: &str, user: User) {
+        let mut users = self.lock();
         self.revision.fetch_add(1, Ordering::SeqCst);
-        self.lock().insert(id.to_owned(), user);
+        users.insert(id.to_owned(), user);
     }
 
     pub(crate) fn change(&self, id: &str, change: impl FnOnce(&mut User)) {
+        let mut users = self.lock();
         self.revision.fetch_add(1, Ordering::SeqCst);
-        change(self.lock().get_mut(id).expect("the user exists"));
+        change(users.get_mut(id).expect("the user exists"));
+    }
+
+    pub(crate) fn remove(&self, id: &str) {
+        let mut users = self.lock();
+        self.revision.fetch_add(1, Ordering::SeqCst);
+        users.remove(id);
     }
 
     pub(crate) fn user(&self, id: &str) -> User {
@@ -60,7 +70,7 @@ impl Directory {
 
     /// Answers from now on with what holds now, as a cache without invalidation does.
     pub(crate) fn remember(&self) {
-        let memory = (self.lock().clone(), self.position());
+        let memory = self.truth();
         *self.memory() = Some(memory);
     }
 
@@ -77,9 +87,14 @@ impl Directory {
 
     /// What readers are shown, and its position.
     fn shown(&self) -> (HashMap<String, User>, Position) {
-        self.memory()
-            .clone()
-            .unwrap_or_else(|| (self.lock().clone(), self.position()))
+        let memory = self.memory().clone();
+        memory.unwrap_or_else(|| self.truth())
+    }
+
+    /// All users at one position: nobody changes them in between.
+    fn truth(&self) -> (HashMap<String, User>, Position) {
+        let users = self.lock();
+        (users.clone(), self.position())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, User>> {
@@ -93,7 +108,7 @@ impl Directory {
         Ok(())
     }
 
-    fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         Position::new("directory", self.revision.load(Ordering::SeqCst))
     }
 
@@ -123,6 +138,7 @@ impl UserDirectory for Directory {
             return Err(DirectoryError::Refused("login: too long".to_owned()));
         }
         let (users, position) = self.shown();
+        self.reads.fetch_add(1, Ordering::SeqCst);
         let found = users.iter().find(|(id, user)| match whose {
             Whose::User(wanted) => wanted.as_str() == *id,
             Whose::Login(login) => [&user.username, &user.email].contains(&&login.canonical()),

@@ -23,6 +23,8 @@ use sea_orm::{ConnectionTrait as _, Statement};
 
 use crate::harness::{Service, worlds};
 
+const EVE: &str = "eve";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rights_that_another_mint_has_outdated_begin_no_session() {
     for world in worlds().await {
@@ -34,10 +36,10 @@ async fn rights_that_another_mint_has_outdated_begin_no_session() {
             .await
             .unwrap();
 
-        let newer = new_session(Position::new("a", 5), None, now);
+        let newer = new_session(EVE, Position::new("a", 5), None, now);
         let session = mint::begin(database, &newer, &policy).await.unwrap();
         assert_eq!(session.generation, 1);
-        let older = new_session(Position::new("a", 4), Some(attempt.clone()), now);
+        let older = new_session(EVE, Position::new("a", 4), Some(attempt.clone()), now);
         let refused = mint::begin(database, &older, &policy).await;
         assert!(matches!(refused, Err(MintError::RightsOutdated)));
         assert_eq!(list(&service, now).await, std::slice::from_ref(&newer.id));
@@ -45,7 +47,7 @@ async fn rights_that_another_mint_has_outdated_begin_no_session() {
 
         // The same revision, and one of another history, are not older.
         for position in [Position::new("a", 5), Position::new("b", 1)] {
-            let next = new_session(position, Some(attempt.clone()), now);
+            let next = new_session(EVE, position, Some(attempt.clone()), now);
             mint::begin(database, &next, &policy).await.unwrap();
         }
         assert_eq!(list(&service, now).await.len(), 3);
@@ -54,11 +56,16 @@ async fn rights_that_another_mint_has_outdated_begin_no_session() {
     }
 }
 
-fn new_session(rights_at: Position, attempt: Option<LoginKeys>, now: Timestamp) -> NewSession {
+pub(crate) fn new_session(
+    user_id: &str,
+    rights_at: Position,
+    attempt: Option<LoginKeys>,
+    now: Timestamp,
+) -> NewSession {
     let token = OpaqueToken::generate(TokenKind::Refresh, &SystemEntropy);
     NewSession {
         id: SessionId::trusted(new_id(&SystemEntropy)),
-        user_id: eve(),
+        user_id: UserId::trusted(user_id),
         client: ClientContext::new(ClientId::trusted("web"), String::new(), ""),
         rights_at,
         token_id: token.id().clone(),
@@ -69,7 +76,7 @@ fn new_session(rights_at: Position, attempt: Option<LoginKeys>, now: Timestamp) 
 }
 
 fn eve() -> UserId {
-    UserId::trusted("eve")
+    UserId::trusted(EVE)
 }
 
 fn attempt() -> LoginKeys {

@@ -160,6 +160,27 @@ async fn a_right_password_is_no_failure_whatever_stands_in_its_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_right_password_of_an_account_that_cannot_be_used_begins_no_count_anew() {
+    for world in worlds().await {
+        let service = world.start_with(&["--login-attempts=3"]).await;
+        world
+            .directory
+            .change(ADA, |ada| ada.status = AccountStatus::Suspended);
+        for password in ["wrong", "wrong too", PASSWORD, "wrong as well"] {
+            let answer = service.try_login("ada", password).await;
+            assert_ne!(answer.unwrap_err().code(), Code::ResourceExhausted);
+        }
+        let answer = service.try_login("ada", PASSWORD).await;
+        refused(
+            answer,
+            Code::ResourceExhausted,
+            ErrorReason::TooManyAttempts,
+        );
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_counts_although_its_caller_leaves() {
     for world in worlds().await {
         // A hash that outlives its caller.

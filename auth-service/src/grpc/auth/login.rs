@@ -114,6 +114,8 @@ async fn act(authority: &Arc<Authority>, login: Login) -> Result<Outcome, AuthEr
             tokio::spawn(rehash(Arc::clone(authority), proof, login.password));
         }
         Ok(_) => {}
+        // No failure, and no success either: what was counted before stays.
+        Err(AuthError::Unusable(_)) => authority.give_back(&proof).await,
         // The password was right, whatever stood in the way of a session.
         Err(_) => authority.settle(&proof).await,
     }
