@@ -23,7 +23,7 @@ pub use self::{
     check::FeedWait,
     error::AuthError,
     keyring::{KeyRing, KeyRingError},
-    mint::IssuedTokens,
+    mint::{IssuedTokens, MINT_ATTEMPTS},
     proof::Proof,
     revoke::Revoked,
 };

@@ -5,8 +5,6 @@ mod grpc;
 
 use std::time::Duration;
 
-use identity_guard::position::Position;
-
 pub use self::grpc::GrpcUserDirectory;
 use crate::domain::{
     account::{AccessSnapshot, Credential, PasswordChange},
@@ -57,22 +55,19 @@ pub trait UserDirectory: Send + Sync + 'static {
     async fn find_credential(&self, whose: Whose<'_>)
     -> Result<Option<Credential>, DirectoryError>;
 
-    /// Status and rights, at least as new as a position; `None` for an unknown user.
+    /// Status and rights; `None` for an unknown user.
     ///
     /// # Errors
     ///
     /// [`DirectoryError`] when there is no answer.
-    async fn find_access(
-        &self,
-        user_id: &UserId,
-        at_least: Option<&Position>,
-    ) -> Result<Option<AccessSnapshot>, DirectoryError>;
+    async fn find_access(&self, user_id: &UserId)
+    -> Result<Option<AccessSnapshot>, DirectoryError>;
 
-    /// Sets a password hash if the credential is still as it was read; gives the position of the write.
+    /// Sets a password hash if the credential is still as it was read.
     ///
     /// # Errors
     ///
     /// [`DirectoryError::Conflict`], [`DirectoryError::UserGone`], or another when there is no answer: then the
     /// same operation can be repeated.
-    async fn set_password_hash(&self, change: &PasswordChange) -> Result<Position, DirectoryError>;
+    async fn set_password_hash(&self, change: &PasswordChange) -> Result<(), DirectoryError>;
 }

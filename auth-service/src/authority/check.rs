@@ -62,7 +62,7 @@ impl Authority {
         &self,
         user_id: &UserId,
     ) -> Result<Option<AccessSnapshot>, AuthError> {
-        let access = self.directory.find_access(user_id, None).await?;
+        let access = self.directory.find_access(user_id).await?;
         match &access {
             Some(access) => self.require_usable(access).await?,
             None => drop(self.end_unusable(user_id, None).await?),

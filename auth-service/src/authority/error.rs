@@ -59,6 +59,9 @@ pub enum AuthError {
     /// user-service gave no answer.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// user-service gave rights again and again that are older than those that it gave before.
+    #[error("the rights stay outdated")]
+    RightsOutdated,
     /// The own database gave no answer.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,7 +7,6 @@ use identity_kit::id::new_id;
 
 use super::{AuthError, Authority};
 use crate::{
-    client::DirectoryError,
     domain::{
         account::AccessSnapshot,
         client::ClientContext,
@@ -19,8 +18,8 @@ use crate::{
     store::mint::{self, MintError, NewSession},
 };
 
-/// How often rights are read again that another mint has outdated meanwhile.
-const ATTEMPTS: usize = 3;
+/// How often a session is tried to begin on rights that another mint outdates meanwhile.
+pub const MINT_ATTEMPTS: usize = 3;
 /// Direct permissions stand in the token up to this many: it stays small.
 const FEW_PERMISSIONS: usize = 16;
 /// Roles, and direct permissions, stand in the token up to this size of their JSON, in bytes: with both at their largest
@@ -63,18 +62,19 @@ enum Cause<'a> {
 }
 
 impl Authority {
-    /// Begins a session for a user whose identity was proven just now, and settles the attempt with it.
+    /// Begins a session for a user whose identity was proven just now, and settles the attempt with it. `None` when
+    /// another mint has used newer rights: nothing was written, and all that was read must be read again, the
+    /// credential as well.
     ///
     /// # Errors
     ///
-    /// [`AuthError::Unusable`] when the rights had to be read again and the account is not usable any more, or a
-    /// failure of the database, of user-service or of the key.
+    /// A failure of the database or of the key.
     pub async fn open_session(
         &self,
-        access: AccessSnapshot,
-        client: ClientContext,
+        access: &AccessSnapshot,
+        client: &ClientContext,
         attempt: &LoginKeys,
-    ) -> Result<IssuedTokens, AuthError> {
+    ) -> Result<Option<IssuedTokens>, AuthError> {
         self.mint(access, client, Cause::Login(attempt)).await
     }
 
@@ -85,52 +85,40 @@ impl Authority {
     /// As of [`Authority::open_session`], and [`AuthError::Conflict`] when the challenge is used.
     pub async fn open_session_after_password_change(
         &self,
-        access: AccessSnapshot,
-        client: ClientContext,
+        access: &AccessSnapshot,
+        client: &ClientContext,
         challenge_id: &TokenId,
-    ) -> Result<IssuedTokens, AuthError> {
+    ) -> Result<Option<IssuedTokens>, AuthError> {
         self.mint(access, client, Cause::Challenge(challenge_id))
             .await
     }
 
     async fn mint(
         &self,
-        mut access: AccessSnapshot,
-        client: ClientContext,
+        access: &AccessSnapshot,
+        client: &ClientContext,
         cause: Cause<'_>,
-    ) -> Result<IssuedTokens, AuthError> {
+    ) -> Result<Option<IssuedTokens>, AuthError> {
         let token = OpaqueToken::generate(TokenKind::Refresh, &*self.entropy);
-        let id = SessionId::trusted(new_id(&*self.entropy));
-        for _ in 0..ATTEMPTS {
-            access.require_usable()?;
-            let new = NewSession {
-                id: id.clone(),
-                user_id: access.user_id.clone(),
-                client: client.clone(),
-                rights_at: access.position.clone(),
-                token_id: token.id().clone(),
-                token_hash: token.hash(),
-                now: self.now(),
-                attempt: match cause {
-                    Cause::Login(attempt) => Some(attempt.clone()),
-                    Cause::Challenge(_) => None,
-                },
-            };
-            match self.begin(&new, cause).await {
-                Ok(session) => return self.issue(&session, &access, token),
-                Err(MintError::RightsOutdated) => {
-                    access = self
-                        .directory
-                        .find_access(&new.user_id, None)
-                        .await?
-                        .ok_or(DirectoryError::UserGone)?;
-                }
-                Err(MintError::ChallengeUsed) => return Err(AuthError::Conflict),
-                Err(MintError::Store(error)) => return Err(error.into()),
-            }
+        let new = NewSession {
+            id: SessionId::trusted(new_id(&*self.entropy)),
+            user_id: access.user_id.clone(),
+            client: client.clone(),
+            rights_at: access.position.clone(),
+            token_id: token.id().clone(),
+            token_hash: token.hash(),
+            now: self.now(),
+            attempt: match cause {
+                Cause::Login(attempt) => Some(attempt.clone()),
+                Cause::Challenge(_) => None,
+            },
+        };
+        match self.begin(&new, cause).await {
+            Ok(session) => self.issue(&session, access, token).map(Some),
+            Err(MintError::RightsOutdated) => Ok(None),
+            Err(MintError::ChallengeUsed) => Err(AuthError::Conflict),
+            Err(MintError::Store(error)) => Err(error.into()),
         }
-        // user-service answers with rights that are older than those it gave before.
-        Err(DirectoryError::Unavailable { retry_after: None }.into())
     }
 
     async fn begin(&self, new: &NewSession, cause: Cause<'_>) -> Result<Session, MintError> {

@@ -96,6 +96,30 @@ impl Authority {
         }
     }
 
+    /// Reads the proven credential again, since another mint has outdated what was read with it. Where it has changed
+    /// meanwhile, the password is proven anew: it is still the same when it was only hashed anew, by a login beside this
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::InvalidCredentials`] when the password is another one by now, or the user is gone; or no answer of
+    /// user-service or the hash threads.
+    pub async fn renew(&self, proof: &mut Proof, password: Candidate) -> Result<(), AuthError> {
+        let user_id = &proof.credential.access.user_id;
+        let credential = self
+            .directory
+            .find_credential(Whose::User(user_id))
+            .await?
+            .ok_or(AuthError::InvalidCredentials)?;
+        if credential.version == proof.credential.version {
+            proof.credential = credential;
+            return Ok(());
+        }
+        let proven = self.compare(Some(credential), password, false).await?;
+        (proof.credential, proof.needs_rehash) = proven.ok_or(AuthError::InvalidCredentials)?;
+        Ok(())
+    }
+
     /// Settles the attempt of a right password that made neither a session nor a challenge.
     pub async fn settle(&self, proof: &Proof) {
         let (limits, now) = (&self.policy.throttle, self.now());

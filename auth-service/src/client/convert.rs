@@ -51,9 +51,7 @@ pub(super) fn access(
 }
 
 /// A place in the user feed.
-pub(super) fn position(
-    position: Option<wire::UserFeedPosition>,
-) -> Result<Position, DirectoryError> {
+fn position(position: Option<wire::UserFeedPosition>) -> Result<Position, DirectoryError> {
     let position = position
         .filter(|position| !position.epoch.is_empty())
         .ok_or_else(|| incomplete("position"))?;

@@ -2,7 +2,6 @@
 
 use identity_guard::{
     channel::IdentityChannel,
-    position::Position,
     status::{ErrorReason, reason_of},
 };
 use identity_proto::user::v1::{
@@ -50,14 +49,11 @@ impl UserDirectory for GrpcUserDirectory {
     async fn find_access(
         &self,
         user_id: &UserId,
-        at_least: Option<&Position>,
     ) -> Result<Option<AccessSnapshot>, DirectoryError> {
         let request = wire::GetAccessSnapshotRequest {
             user_id: user_id.as_str().to_owned(),
-            min_position: at_least.map(|position| wire::UserFeedPosition {
-                epoch: position.epoch.clone(),
-                revision: position.revision,
-            }),
+            // It is read from the database at the time of asking, which is what this service needs.
+            min_position: None,
         };
         let answer = self.0.clone().get_access_snapshot(request).await;
         found(answer)?
@@ -65,7 +61,7 @@ impl UserDirectory for GrpcUserDirectory {
             .transpose()
     }
 
-    async fn set_password_hash(&self, change: &PasswordChange) -> Result<Position, DirectoryError> {
+    async fn set_password_hash(&self, change: &PasswordChange) -> Result<(), DirectoryError> {
         let request = wire::SetPasswordHashRequest {
             user_id: change.user_id.as_str().to_owned(),
             password_hash: change.password_hash.as_phc().to_owned(),
@@ -75,8 +71,7 @@ impl UserDirectory for GrpcUserDirectory {
             spared_session_id: String::new(),
         };
         let answer = self.0.clone().set_password_hash(request).await;
-        let answer = found(answer)?.ok_or(DirectoryError::UserGone)?;
-        convert::position(answer.position)
+        found(answer)?.map(drop).ok_or(DirectoryError::UserGone)
     }
 }
 

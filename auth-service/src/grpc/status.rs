@@ -56,6 +56,7 @@ impl From<AuthError> for Failure {
                 "the revision is not reached yet",
             )
             .with_retry_after(RETRY_REVISION_AFTER),
+            AuthError::RightsOutdated => Self::unavailable("user-service", RETRY_AFTER),
             AuthError::Hash(error) => error.into(),
             AuthError::Directory(error) => directory(error),
             AuthError::Store(error) => {
@@ -97,8 +98,8 @@ fn directory(error: DirectoryError) -> Failure {
         DirectoryError::Conflict => {
             Failure::new(ErrorReason::Conflict, "a concurrent change won; try again")
         }
-        // Only a mint can meet this: the user was deleted between the proof and the session.
-        DirectoryError::UserGone => AuthError::InvalidCredentials.into(),
+        // Only an answer to a challenge changes a password that somebody waits for: its user was deleted meanwhile.
+        DirectoryError::UserGone => AuthError::ChallengeInvalid.into(),
         DirectoryError::Refused(cause) => {
             tracing::error!(cause, "user-service refused this service");
             Failure::internal()

@@ -30,6 +30,21 @@ pub(crate) struct User {
     pub(crate) permissions: Vec<String>,
 }
 
+/// A hash that waits for its moment.
+#[derive(Default)]
+pub(crate) struct Overtaking(Mutex<Option<PasswordHash>>);
+
+impl Overtaking {
+    pub(crate) fn set(&self, hash: PasswordHash) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+    }
+
+    fn take(&self) -> Option<PasswordHash> {
+        let mut hash = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hash.take()
+    }
+}
+
 /// The directory.
 #[derive(Default)]
 pub(crate) struct Directory {
@@ -38,6 +53,10 @@ pub(crate) struct Directory {
     /// What is answered instead of the truth, with the position that it was read at.
     remembered: Mutex<Option<(HashMap<String, User>, Position)>>,
     revision: AtomicU64,
+    /// Whether what is remembered is forgotten when a credential was read.
+    pub(crate) remembers_once: AtomicBool,
+    /// What somebody else sets right behind the next change of a password.
+    pub(crate) overtaking: Overtaking,
     /// How often a credential was read.
     pub(crate) reads: AtomicU64,
     pub(crate) away: AtomicBool,
@@ -139,6 +158,9 @@ impl UserDirectory for Directory {
         }
         let (users, position) = self.shown();
         self.reads.fetch_add(1, Ordering::SeqCst);
+        if self.remembers_once.swap(false, Ordering::SeqCst) {
+            self.forget();
+        }
         let found = users.iter().find(|(id, user)| match whose {
             Whose::User(wanted) => wanted.as_str() == *id,
             Whose::Login(login) => [&user.username, &user.email].contains(&&login.canonical()),
@@ -155,7 +177,6 @@ impl UserDirectory for Directory {
     async fn find_access(
         &self,
         user_id: &UserId,
-        _at_least: Option<&Position>,
     ) -> Result<Option<AccessSnapshot>, DirectoryError> {
         self.available()?;
         let (users, position) = self.shown();
@@ -163,7 +184,7 @@ impl UserDirectory for Directory {
         Ok(user.map(|user| Self::access(user_id.as_str(), user, position)))
     }
 
-    async fn set_password_hash(&self, change: &PasswordChange) -> Result<Position, DirectoryError> {
+    async fn set_password_hash(&self, change: &PasswordChange) -> Result<(), DirectoryError> {
         self.available()?;
         let mut operations = self
             .operations
@@ -182,10 +203,15 @@ impl UserDirectory for Directory {
             user.change_required = false;
             operations.push(change.operation_id.clone());
             self.revision.fetch_add(1, Ordering::SeqCst);
+            if let Some(hash) = self.overtaking.take() {
+                user.hash = Some(hash);
+                user.version += 1;
+                self.revision.fetch_add(1, Ordering::SeqCst);
+            }
         }
         if self.loses_answers.load(Ordering::SeqCst) {
             return Err(DirectoryError::Unavailable { retry_after: None });
         }
-        Ok(self.position())
+        Ok(())
     }
 }

@@ -32,6 +32,7 @@ use tonic::{Code, Request, Status, transport::Channel};
 use crate::directory::{Directory, User};
 
 pub(crate) const PASSWORD: &str = "violet tractor ledger mosaic";
+pub(crate) const NEW_PASSWORD: &str = "copper lantern drifting sideways";
 pub(crate) const ADA: &str = "ada000000000000000000000";
 pub(crate) const BOB: &str = "bob000000000000000000000";
 /// More than lies between two heartbeats of the feed, and more than lies between two looks at it.

@@ -1,18 +1,20 @@
-//! Login and its challenge.
+//! Login.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::sync::atomic::Ordering;
 
-use auth_service::domain::account::{AccountStatus, PasswordHash};
-use identity_guard::status::ErrorReason;
-use identity_proto::auth::v1::{
-    Challenge, ContinueLoginRequest, PasswordChangeAnswer, TokenSet,
-    continue_login_request::Answer, continue_login_response, login_response,
+use auth_service::{
+    domain::{account::AccountStatus, policy::SessionPolicy},
+    store::mint,
 };
+use identity_guard::{clock::Clock as _, status::ErrorReason};
+use identity_proto::auth::v1::login_response;
 use tonic::{Code, Status};
 
-use crate::harness::{ADA, BOB, PASSWORD, Service, eventually, hash, refused, worlds};
-
-const NEW_PASSWORD: &str = "copper lantern drifting sideways";
+use crate::{
+    directory::User,
+    harness::{ADA, BOB, NEW_PASSWORD, PASSWORD, eventually, hash, refused, worlds},
+    mint::new_session,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn username_and_address_log_in_and_the_token_validates() {
@@ -150,121 +152,60 @@ async fn a_hash_below_the_policy_is_renewed_after_the_login() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_of_somebody_else_must_be_changed_first() {
+async fn a_login_that_reads_again_is_judged_by_what_it_reads() {
     for world in worlds().await {
         let service = world.start().await;
-        let old = service.login("ada").await;
+        // What changes between the first reading and the session, which another session of newer rights delays.
+        let overtaken = async |change: Box<dyn FnOnce(&mut User)>| {
+            world.directory.remember();
+            world.directory.change(ADA, change);
+            world.directory.remembers_once.store(true, Ordering::SeqCst);
+            let (policy, now) = (SessionPolicy::default(), world.clock.now());
+            let other = new_session(ADA, world.directory.position(), None, now);
+            let database = &service.app.authority().database;
+            mint::begin(database, &other, &policy).await.unwrap();
+            let reads = world.directory.reads.load(Ordering::SeqCst);
+            let answer = service.try_login("ada", PASSWORD).await;
+            let more = world.directory.reads.load(Ordering::SeqCst) - reads;
+            assert_eq!(more, 2, "read again");
+            answer.map(|answer| answer.result.unwrap())
+        };
+
+        let tokens = overtaken(Box::new(|ada| ada.roles = vec!["admin".to_owned()])).await;
+        assert!(matches!(tokens, Ok(login_response::Result::Tokens(_))));
+        // Hashed anew by a login beside this one.
+        let same = hash(PASSWORD).await;
+        let rehash = move |ada: &mut User| (ada.hash, ada.version) = (Some(same), ada.version + 1);
+        let tokens = overtaken(Box::new(rehash)).await;
+        assert!(matches!(tokens, Ok(login_response::Result::Tokens(_))));
+
+        let wrong = service.try_login("ada", "not the password").await;
+        let wrong = wrong.unwrap_err();
+        let other = hash(NEW_PASSWORD).await;
+        let change = move |ada: &mut User| (ada.hash, ada.version) = (Some(other), ada.version + 1);
+        let changed = refused(
+            overtaken(Box::new(change)).await,
+            Code::Unauthenticated,
+            ErrorReason::InvalidCredentials,
+        );
+        assert_eq!(
+            (changed.message(), changed.details()),
+            (wrong.message(), wrong.details())
+        );
+
+        let old = hash(PASSWORD).await;
+        world.directory.change(ADA, |ada| ada.hash = Some(old));
+        let required = overtaken(Box::new(|ada| ada.change_required = true)).await;
+        assert!(matches!(required, Ok(login_response::Result::Challenge(_))));
         world
             .directory
-            .change(ADA, |ada| ada.change_required = true);
-        let challenge = challenged(&service).await;
-
-        for bad in ["short", PASSWORD] {
-            let answer = answer(&service, &challenge, bad).await;
-            refused(answer, Code::InvalidArgument, ErrorReason::InvalidFields);
-        }
-        let tokens = answer(&service, &challenge, NEW_PASSWORD).await.unwrap();
-        service.validate(&tokens.access_token).await.unwrap();
-        assert_eq!(world.directory.user(ADA).version, 2);
-
-        let again = answer(&service, &challenge, NEW_PASSWORD).await;
-        refused(again, Code::Unauthenticated, ErrorReason::ChallengeInvalid);
-        let validated = service.validate(&old.access_token).await;
-        refused(validated, Code::Unauthenticated, ErrorReason::TokenRevoked);
-        let refreshed = service.refresh(&old.refresh_token).await;
+            .change(ADA, |ada| ada.change_required = false);
+        let suspended = overtaken(Box::new(|ada| ada.status = AccountStatus::Suspended));
         refused(
-            refreshed,
-            Code::Unauthenticated,
-            ErrorReason::RefreshTokenInvalid,
+            suspended.await,
+            Code::PermissionDenied,
+            ErrorReason::AccountSuspended,
         );
         service.stop().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_challenge_ends_by_time_and_by_too_many_answers() {
-    for world in worlds().await {
-        let service = world.start().await;
-        world
-            .directory
-            .change(ADA, |ada| ada.change_required = true);
-        let tried = challenged(&service).await;
-        for _ in 0..10 {
-            let answer = answer(&service, &tried, "short").await;
-            refused(answer, Code::InvalidArgument, ErrorReason::InvalidFields);
-        }
-        let late = challenged(&service).await;
-        world.clock.advance(Duration::from_mins(10));
-        for challenge in [&tried, &late] {
-            let answer = answer(&service, challenge, NEW_PASSWORD).await;
-            refused(answer, Code::Unauthenticated, ErrorReason::ChallengeInvalid);
-        }
-        service.stop().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_change_whose_answer_was_lost_is_finished_by_the_same_challenge() {
-    for world in worlds().await {
-        let service = world.start().await;
-        world
-            .directory
-            .change(ADA, |ada| ada.change_required = true);
-        let challenge = challenged(&service).await;
-        world.directory.loses_answers.store(true, Ordering::SeqCst);
-        let lost = answer(&service, &challenge, NEW_PASSWORD).await;
-        refused(lost, Code::Unavailable, ErrorReason::DependencyUnavailable);
-        world.directory.loses_answers.store(false, Ordering::SeqCst);
-
-        let other = answer(&service, &challenge, "another good password here").await;
-        refused(other, Code::Unauthenticated, ErrorReason::ChallengeInvalid);
-        answer(&service, &challenge, NEW_PASSWORD).await.unwrap();
-        assert_eq!(world.directory.user(ADA).version, 2);
-        service.stop().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_password_changed_by_another_hand_ends_the_challenge() {
-    for world in worlds().await {
-        let service = world.start().await;
-        world
-            .directory
-            .change(ADA, |ada| ada.change_required = true);
-        let challenge = challenged(&service).await;
-        let other: PasswordHash = hash("a password set by an administrator").await;
-        world.directory.change(ADA, |ada| {
-            ada.hash = Some(other);
-            ada.version += 1;
-        });
-        let answer = answer(&service, &challenge, NEW_PASSWORD).await;
-        refused(answer, Code::Unauthenticated, ErrorReason::ChallengeInvalid);
-        service.stop().await;
-    }
-}
-
-async fn challenged(service: &Service) -> Challenge {
-    match service.try_login("ada", PASSWORD).await.unwrap().result {
-        Some(login_response::Result::Challenge(challenge)) => challenge,
-        _ => panic!("tokens instead of a challenge"),
-    }
-}
-
-async fn answer(
-    service: &Service,
-    challenge: &Challenge,
-    new_password: &str,
-) -> Result<TokenSet, Status> {
-    let request = ContinueLoginRequest {
-        challenge_token: challenge.challenge_token.clone(),
-        answer: Some(Answer::PasswordChange(PasswordChangeAnswer {
-            new_password: new_password.to_owned(),
-        })),
-        ..ContinueLoginRequest::default()
-    };
-    let answer = service.auth.clone().continue_login(request).await?;
-    match answer.into_inner().result {
-        Some(continue_login_response::Result::Tokens(tokens)) => Ok(tokens),
-        _ => panic!("another challenge"),
     }
 }

@@ -5,6 +5,7 @@
     reason = "what a test expects and does not get is its failure"
 )]
 
+mod challenge;
 mod control;
 mod directory;
 mod endings;

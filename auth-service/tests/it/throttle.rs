@@ -17,19 +17,13 @@ use identity_guard::{
     clock::{Clock as _, Timestamp},
     status::{ErrorReason, reason_of},
 };
-use identity_kit::{
-    database::{Database, StoreError},
-    password::candidate,
-};
+use identity_kit::database::{Database, StoreError};
 use sea_orm::{ConnectionTrait as _, Statement};
 use tokio::sync::Barrier;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::{
-    harness::{ADA, PASSWORD, Service, eventually, refused, worlds},
-    log::Log,
-};
+use crate::harness::{ADA, PASSWORD, Service, eventually, refused, worlds};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_count_survives_a_restart_and_ends_with_its_window() {
@@ -230,40 +224,6 @@ async fn successes_side_by_side_leave_nothing_counted() {
             left.iter().all(|(_, counter)| counter.attempts == 0),
             "{left:?}"
         );
-        service.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn an_account_that_gets_locked_is_logged_once_by_its_id_alone() {
-    for world in worlds().await {
-        let service = world.start_with(&["--login-attempts-per-account=3"]).await;
-        let log = Log::default();
-        // On this thread alone, where the proof is tried.
-        let logging = tracing::subscriber::set_default(log.clone());
-        let authority = service.app.authority();
-        let attempt = async |password: &str| {
-            let ada = LoginIdentifier::parse("ada@example.org").unwrap();
-            authority.prove(&ada, candidate(password), "n").await
-        };
-        for _ in 0..2 {
-            attempt("not the password").await.unwrap_err();
-        }
-        // What would lock the account as a failure, and is a success.
-        let proof = attempt(PASSWORD).await.unwrap();
-        authority.settle(&proof).await;
-        assert!(log.lines().is_empty());
-        for _ in 0..5 {
-            attempt("not the password").await.unwrap_err();
-        }
-        let ghost = LoginIdentifier::parse("ghost").unwrap();
-        for _ in 0..5 {
-            let unknown = authority.prove(&ghost, candidate(PASSWORD), "n").await;
-            unknown.unwrap_err();
-        }
-        drop(logging);
-        let locked = "an account is locked after too many attempts";
-        assert_eq!(log.lines(), [format!("message={locked} user_id={ADA}")]);
         service.stop().await;
     }
 }

@@ -15,10 +15,10 @@ use tonic::Request;
 use zeroize::Zeroizing;
 
 use crate::{
-    authority::{AuthError, Authority, IssuedTokens},
-    client::{DirectoryError, Whose},
+    authority::{AuthError, Authority, IssuedTokens, MINT_ATTEMPTS},
+    client::Whose,
     domain::{
-        account::{AccessSnapshot, Credential, PasswordChange, PasswordChangeCause, PasswordHash},
+        account::{Credential, PasswordChange, PasswordChangeCause, PasswordHash},
         challenge::{Challenge, Progress},
         client::RequestId,
         opaque_token::{OpaqueToken, TokenKind},
@@ -68,12 +68,7 @@ fn parse(mut message: ContinueLoginRequest) -> Result<Continuation, Failure> {
 
 async fn act(authority: &Authority, continuation: Continuation) -> Result<IssuedTokens, AuthError> {
     let challenge = find(authority, continuation.token.as_ref()).await?;
-    // Status and rights as they are now, not as they were at the login.
-    let credential = authority
-        .directory
-        .find_credential(Whose::User(&challenge.user_id))
-        .await?
-        .ok_or(AuthError::ChallengeInvalid)?;
+    let credential = read(authority, &challenge).await?;
     authority.require_usable(&credential.access).await?;
     let new_password =
         NewPassword::parse(&continuation.new_password, &credential.forbidden_passwords)
@@ -92,11 +87,7 @@ async fn act(authority: &Authority, continuation: Continuation) -> Result<Issued
     )
     .await;
     let outcome = match changed {
-        Ok(access) => {
-            authority
-                .open_session_after_password_change(access, challenge.client.clone(), &challenge.id)
-                .await
-        }
+        Ok(credential) => conclude(authority, &challenge, credential).await,
         Err(error) => Err(error),
     };
     if outcome.is_err() {
@@ -123,17 +114,51 @@ async fn find(authority: &Authority, token: Option<&OpaqueToken>) -> Result<Chal
     Ok(challenge)
 }
 
-/// Sets the new password, once: a repeated answer finds it set and goes on. Gives the rights at that point.
+/// Begins the session that the new password leads to, as long as the credential is the one that it made.
+async fn conclude(
+    authority: &Authority,
+    challenge: &Challenge,
+    mut credential: Credential,
+) -> Result<IssuedTokens, AuthError> {
+    for _ in 0..MINT_ATTEMPTS {
+        let access = &credential.access;
+        authority.require_usable(access).await?;
+        let tokens = authority
+            .open_session_after_password_change(access, &challenge.client, &challenge.id)
+            .await?;
+        if let Some(tokens) = tokens {
+            return Ok(tokens);
+        }
+        let made = credential.version;
+        credential = read(authority, challenge).await?;
+        if credential.version != made {
+            // Changed by another hand meanwhile: the answer to this challenge proves nothing any more.
+            return Err(AuthError::ChallengeInvalid);
+        }
+    }
+    Err(AuthError::RightsOutdated)
+}
+
+/// The credential with status and rights as they are now, not as they were at the login.
+async fn read(authority: &Authority, challenge: &Challenge) -> Result<Credential, AuthError> {
+    authority
+        .directory
+        .find_credential(Whose::User(&challenge.user_id))
+        .await?
+        .ok_or(AuthError::ChallengeInvalid)
+}
+
+/// Sets the new password, once: a repeated answer finds it set and goes on. Gives the credential that it made.
 async fn change(
     authority: &Authority,
     challenge: &Challenge,
     credential: Credential,
     typed: &str,
     new_password: &NewPassword,
-) -> Result<AccessSnapshot, AuthError> {
+) -> Result<Credential, AuthError> {
     let is_current = is_current(authority, &credential, typed).await?;
     match (challenge.progress(credential.version), is_current) {
-        (Progress::PerhapsDone, true) => return Ok(credential.access),
+        (Progress::PerhapsDone, true) => return Ok(credential),
         (Progress::PerhapsDone, false) | (Progress::Overtaken, _) => {
             return Err(AuthError::ChallengeInvalid);
         }
@@ -153,15 +178,14 @@ async fn change(
         operation_id: challenge.id.as_str().to_owned(),
         cause: PasswordChangeCause::Change,
     };
-    let position = match authority.directory.set_password_hash(&change).await {
-        Err(DirectoryError::UserGone) => return Err(AuthError::ChallengeInvalid),
-        answer => answer?,
-    };
-    authority
-        .directory
-        .find_access(&challenge.user_id, Some(&position))
-        .await?
-        .ok_or(AuthError::ChallengeInvalid)
+    authority.directory.set_password_hash(&change).await?;
+    // Read in one piece: rights that were read alone could be from behind a further change of the password.
+    let credential = read(authority, challenge).await?;
+    if credential.password_hash.as_ref() == Some(&change.password_hash) {
+        Ok(credential)
+    } else {
+        Err(AuthError::ChallengeInvalid)
+    }
 }
 
 async fn is_current(

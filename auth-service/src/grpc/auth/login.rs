@@ -5,7 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 use identity_guard::status::Failure;
 use identity_kit::{
     context::{peer_ip, peer_network, user_agent},
-    password::{NewPassword, candidate},
+    password::{Candidate, NewPassword, candidate},
     violations::Violations,
 };
 use identity_proto::auth::v1::{
@@ -16,7 +16,7 @@ use tonic::Request;
 use zeroize::Zeroizing;
 
 use crate::{
-    authority::{AuthError, Authority, IssuedTokens, Proof},
+    authority::{AuthError, Authority, IssuedTokens, MINT_ATTEMPTS, Proof},
     domain::{
         account::{PasswordChange, PasswordChangeCause, PasswordHash},
         challenge::Challenge,
@@ -105,17 +105,20 @@ fn assurance(violations: &mut Violations, demand: Option<&AssuranceDemand>) {
 
 async fn act(authority: &Arc<Authority>, login: Login) -> Result<Outcome, AuthError> {
     let password = candidate(&login.password);
-    let proof = authority
-        .prove(&login.identifier, password, &login.network)
+    let mut proof = authority
+        .prove(&login.identifier, password.clone(), &login.network)
         .await?;
-    let outcome = conclude(authority, &proof, login.client).await;
+    let outcome = conclude(authority, &mut proof, password, &login.client).await;
     match &outcome {
         Ok(Outcome::Tokens(_)) if proof.needs_rehash => {
             tokio::spawn(rehash(Arc::clone(authority), proof, login.password));
         }
-        Ok(_) => {}
+        // What has become a wrong password stays counted.
+        Ok(_) | Err(AuthError::InvalidCredentials) => {}
         // No failure, and no success either: what was counted before stays.
-        Err(AuthError::Unusable(_)) => authority.give_back(&proof).await,
+        Err(AuthError::Unusable(_) | AuthError::Directory(_) | AuthError::Hash(_)) => {
+            authority.give_back(&proof).await;
+        }
         // The password was right, whatever stood in the way of a session.
         Err(_) => authority.settle(&proof).await,
     }
@@ -125,19 +128,24 @@ async fn act(authority: &Arc<Authority>, login: Login) -> Result<Outcome, AuthEr
 /// What a right password leads to.
 async fn conclude(
     authority: &Authority,
-    proof: &Proof,
-    client: ClientContext,
+    proof: &mut Proof,
+    password: Candidate,
+    client: &ClientContext,
 ) -> Result<Outcome, AuthError> {
-    // Only the proof opens the account's state.
-    authority.require_usable(&proof.credential.access).await?;
-    if proof.credential.password_change_required {
-        return challenge(authority, proof, client).await;
+    for _ in 0..MINT_ATTEMPTS {
+        let access = &proof.credential.access;
+        // Only the proof opens the account's state.
+        authority.require_usable(access).await?;
+        if proof.credential.password_change_required {
+            return challenge(authority, proof, client.clone()).await;
+        }
+        let tokens = authority.open_session(access, client, &proof.attempt);
+        if let Some(tokens) = tokens.await? {
+            return Ok(Outcome::Tokens(tokens));
+        }
+        authority.renew(proof, password.clone()).await?;
     }
-    let access = proof.credential.access.clone();
-    let tokens = authority
-        .open_session(access, client, &proof.attempt)
-        .await?;
-    Ok(Outcome::Tokens(tokens))
+    Err(AuthError::RightsOutdated)
 }
 
 async fn challenge(
