@@ -53,7 +53,9 @@ impl Authority {
     }
 
     /// Status and rights as they are now; `None` when the user is gone. Whoever asks for a user that may not use the
-    /// system, or is gone, ends every session of that user: none comes back to life when the account does.
+    /// system, or is gone, ends every session of that user, and what was ended stays so when the account comes back.
+    /// Nothing is ended while nobody asks, be it by a login, a refresh, a validation or a call that needs a permission:
+    /// a session that outlasts a suspension unasked goes on.
     ///
     /// # Errors
     ///
