@@ -321,7 +321,7 @@ impl Parts<'_> {
             database: self.database.clone(),
             memory,
             clock: Arc::clone(&self.clock),
-            leeway: authority.policy.leeway,
+            policy: authority.policy.clone(),
         };
         background.spawn(health.run(background.until()));
         background.spawn(housekeeping.run(background.until()));

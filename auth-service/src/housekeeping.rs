@@ -2,17 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use identity_guard::clock::SharedClock;
+use identity_guard::clock::{SharedClock, Timestamp};
 use identity_kit::{
     database::{Database, StoreError},
     outbox,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{feed::FeedMemory, store::housekeeping::sweep};
+use crate::{domain::policy::SessionPolicy, feed::FeedMemory, store::housekeeping::sweep};
 
-/// Between two sweeps: half of the shortest life that anything has.
-const EVERY: Duration = Duration::from_secs(5);
+/// Between two looks where the last one found nothing.
+const EVERY: Duration = Duration::from_secs(30);
+/// Between two looks where the last one found something: half of the shortest life that anything has.
+const SOON: Duration = Duration::from_secs(5);
+/// Between two trims of the feed.
+const TRIM_EVERY: Duration = Duration::from_mins(10);
 /// How long the feed keeps its events: a watcher that was away for longer takes a snapshot.
 const KEEP_EVENTS: Duration = Duration::from_hours(24);
 
@@ -24,29 +28,39 @@ pub struct Housekeeping {
     pub memory: Arc<FeedMemory>,
     /// Time.
     pub clock: SharedClock,
-    /// How much longer than the tokens things are kept.
-    pub leeway: Duration,
+    /// How long things live.
+    pub policy: SessionPolicy,
 }
 
 impl Housekeeping {
     /// Works until cancelled. A failure is tried again at the next turn.
     pub async fn run(self, cancel: CancellationToken) {
         let work = async {
+            let (mut pause, mut trimmed_at) = (SOON, None);
             loop {
-                tokio::time::sleep(EVERY).await;
-                if let Err(error) = self.turn().await {
-                    tracing::warn!(error = ?error, "housekeeping failed");
-                }
+                tokio::time::sleep(pause).await;
+                pause = match self.turn(&mut trimmed_at).await {
+                    Ok(0) => EVERY,
+                    Ok(_) => SOON,
+                    Err(error) => {
+                        tracing::warn!(error = ?error, "housekeeping failed");
+                        EVERY
+                    }
+                };
             }
         };
         cancel.run_until_cancelled(work).await;
     }
 
-    async fn turn(&self) -> Result<(), StoreError> {
+    /// Gives how many rows were over.
+    async fn turn(&self, trimmed_at: &mut Option<Timestamp>) -> Result<u64, StoreError> {
         let now = self.clock.now();
-        sweep(&self.database, now, self.leeway).await?;
-        outbox::trim(&self.database, now.minus(KEEP_EVENTS)).await?;
         self.memory.prune(now);
-        Ok(())
+        let touched = sweep(&self.database, now, &self.policy).await?;
+        if trimmed_at.is_none_or(|last| last.plus(TRIM_EVERY) <= now) {
+            outbox::trim(&self.database, now.minus(KEEP_EVENTS)).await?;
+            *trimmed_at = Some(now);
+        }
+        Ok(touched)
     }
 }

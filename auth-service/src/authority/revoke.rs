@@ -146,11 +146,6 @@ impl Authority {
     }
 
     fn ending(&self, user_id: &UserId) -> Ending {
-        Ending {
-            user_id: user_id.clone(),
-            now: self.now(),
-            leeway: self.policy.leeway,
-            access_token_life: self.policy.access_token_life,
-        }
+        Ending::new(user_id.clone(), self.now(), &self.policy)
     }
 }

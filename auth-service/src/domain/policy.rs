@@ -29,6 +29,17 @@ pub struct SessionPolicy {
     pub throttle: ThrottleLimits,
 }
 
+/// How much longer than any token a subject's row stays without a session: longer than any call takes that has read it.
+const SUBJECT_MARGIN: Duration = Duration::from_mins(5);
+
+impl SessionPolicy {
+    /// How long a subject's row stays without a session: all tokens of the subject have ended by then, on every clock.
+    #[must_use]
+    pub fn subject_rest(&self) -> Duration {
+        self.access_token_life + self.leeway + SUBJECT_MARGIN
+    }
+}
+
 impl Default for SessionPolicy {
     fn default() -> Self {
         const DAY: Duration = Duration::from_hours(24);

@@ -16,6 +16,7 @@ use super::{
 use crate::domain::{
     event::{AccessEvent, SessionRevoked},
     id::{SessionId, UserId},
+    policy::SessionPolicy,
 };
 
 /// The ended credentials of a user.
@@ -40,6 +41,22 @@ pub struct Ending {
     pub leeway: Duration,
     /// The life of an access token.
     pub access_token_life: Duration,
+    /// How long the subject's row stays without a session.
+    pub subject_rest: Duration,
+}
+
+impl Ending {
+    /// How to end a user's sessions now.
+    #[must_use]
+    pub fn new(user_id: UserId, now: Timestamp, policy: &SessionPolicy) -> Self {
+        Self {
+            user_id,
+            now,
+            leeway: policy.leeway,
+            access_token_life: policy.access_token_life,
+            subject_rest: policy.subject_rest(),
+        }
+    }
 }
 
 /// Ends one session of a user, with its event; nothing when nobody can do anything with it any more. A session that is
@@ -124,7 +141,7 @@ pub async fn end_unusable(
             let work = Arc::clone(&work);
             Box::pin(async move {
                 let (status_at, ending) = (&work.0, &work.1);
-                subjects::lock(transaction, &ending.user_id, status_at.as_ref()).await?;
+                subjects::lock(transaction, ending, status_at.as_ref()).await?;
                 let ended = end_rows(transaction, ending, None).await?;
                 let challenges =
                     challenges::delete_open(transaction, &ending.user_id, ending.now).await?;
@@ -174,7 +191,7 @@ pub(super) async fn end_all_in(
     ending: &Ending,
 ) -> Result<Ended, StoreError> {
     // The subject first, as every mint does: so the two never wait for each other in a circle.
-    subjects::lock(transaction, &ending.user_id, None).await?;
+    subjects::lock(transaction, ending, None).await?;
     let ended = end_rows(transaction, ending, None).await?;
     challenges::delete_open(transaction, &ending.user_id, ending.now).await?;
     revoke(transaction, ending, &ended).await

@@ -9,6 +9,7 @@ mod m0004_create_sessions;
 mod m0005_create_refresh_tokens;
 mod m0006_create_challenges;
 mod m0007_create_throttles;
+mod m0008_sweep_subjects;
 
 /// All steps in order.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_create_refresh_tokens::Migration),
             Box::new(m0006_create_challenges::Migration),
             Box::new(m0007_create_throttles::Migration),
+            Box::new(m0008_sweep_subjects::Migration),
         ]
     }
 }

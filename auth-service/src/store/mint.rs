@@ -100,16 +100,11 @@ pub async fn begin_after_password_change(
             Box::pin(async move {
                 let (challenge_id, new, policy) = (&work.0, &work.1, &work.2);
                 // The subject first, as whoever ends everything does.
-                subjects::lock(transaction, &new.user_id, None).await?;
+                let ending = Ending::new(new.user_id.clone(), new.now, policy);
+                subjects::lock(transaction, &ending, None).await?;
                 if !challenges::consume(transaction, challenge_id).await? {
                     return Err(MintError::ChallengeUsed);
                 }
-                let ending = Ending {
-                    user_id: new.user_id.clone(),
-                    now: new.now,
-                    leeway: policy.leeway,
-                    access_token_life: policy.access_token_life,
-                };
                 let ended = endings::end_all_in(transaction, &ending).await?;
                 let session = begin_in(transaction, new, policy).await?;
                 Ok((session, ended.events))
@@ -144,11 +139,16 @@ async fn begin_in(
     ))
 }
 
-/// Makes the subject or moves it on.
+/// Makes the subject or moves it on. What gets a session is not housekeeping's any more.
 macro_rules! subject {
     () => {
-        "INSERT INTO subjects (user_id, generation, user_epoch, user_revision) VALUES ($6, 1, $7, $8) \
+        "INSERT INTO subjects (user_id, generation, user_epoch, user_revision) \
+        VALUES ($6, (SELECT generation FROM subject_floor), $7, $8) \
         ON CONFLICT (user_id) DO UPDATE SET \
+            due_at = CASE \
+                WHEN subjects.user_epoch = excluded.user_epoch \
+                    AND subjects.user_revision > excluded.user_revision \
+                THEN subjects.due_at END, \
             user_revision = CASE \
                 WHEN subjects.user_epoch = excluded.user_epoch \
                     AND subjects.user_revision > excluded.user_revision \

@@ -1,10 +1,18 @@
 //! What holds for all credentials of a user: the generation, and how new the rights of the last mint were.
+//!
+//! A row that no session and no end needs goes after a while, and its generation never falls for it. The one row of
+//! `subject_floor` holds the generation that a subject without a row begins with. Whoever sets `due_at`, which lets a
+//! row go, raises the floor to the row's generation in the same transaction; the row goes so much later that nobody
+//! begins with an older floor any more.
 
 use identity_guard::{clock::Timestamp, position::Position};
 use identity_kit::database::StoreError;
 use sea_orm::{ConnectionTrait, QueryResult};
 
-use super::values::{micros, statement, to_column, to_count};
+use super::{
+    endings::Ending,
+    values::{micros, statement, to_column, to_count},
+};
 use crate::domain::{
     event::SubjectRevoked,
     id::{SessionId, UserId},
@@ -14,12 +22,15 @@ use crate::domain::{
 /// position, a mint whose rights are older finds them outdated from now on.
 pub(super) async fn lock(
     connection: &impl ConnectionTrait,
-    user_id: &UserId,
+    ending: &Ending,
     moved_to: Option<&Position>,
 ) -> Result<(), StoreError> {
+    // A row that is made here is at the floor, and can go. One that was about to go stays for as long as a new one.
     const LOCK: &str = "\
-        INSERT INTO subjects (user_id, generation, user_epoch, user_revision) VALUES ($1, 1, $2, $3) \
+        INSERT INTO subjects (user_id, generation, user_epoch, user_revision, due_at) \
+        VALUES ($1, (SELECT generation FROM subject_floor), $2, $3, $4) \
         ON CONFLICT (user_id) DO UPDATE SET \
+            due_at = CASE WHEN subjects.due_at IS NOT NULL THEN excluded.due_at END, \
             user_revision = CASE \
                 WHEN excluded.user_epoch = '' OR subjects.user_epoch = excluded.user_epoch \
                     AND subjects.user_revision > excluded.user_revision \
@@ -28,9 +39,10 @@ pub(super) async fn lock(
                 THEN subjects.user_epoch ELSE excluded.user_epoch END";
     let (epoch, revision) = moved_to.map_or(("", 0), |to| (to.epoch.as_str(), to.revision));
     let values = [
-        user_id.as_str().into(),
+        ending.user_id.as_str().into(),
         epoch.into(),
         to_column(revision).into(),
+        micros(ending.now.plus(ending.subject_rest)),
     ];
     connection
         .execute_raw(statement(connection, LOCK, values))
@@ -45,7 +57,7 @@ pub(super) async fn raise_generation(
     retain_until: Timestamp,
 ) -> Result<SubjectRevoked, StoreError> {
     const RAISE: &str = "\
-        UPDATE subjects SET generation = generation + 1, \
+        UPDATE subjects SET generation = generation + 1, due_at = NULL, \
             retain_until = CASE WHEN retain_until > $2 THEN retain_until ELSE $2 END \
         WHERE user_id = $1 RETURNING user_id, generation, retain_until";
     let values = [user_id.as_str().into(), micros(retain_until)];

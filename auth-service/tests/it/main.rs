@@ -11,6 +11,7 @@ mod directory;
 mod endings;
 mod feed;
 mod harness;
+mod housekeeping;
 mod input;
 mod keys;
 mod log;
