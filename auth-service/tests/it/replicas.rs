@@ -3,11 +3,11 @@
 use auth_service::store::{keys, migration::Migrator};
 use identity_guard::status::{ErrorReason, reason_of};
 use identity_kit::testing::TestDatabase;
-use std::collections::HashSet;
 
 use crate::{
     control::rounds,
     harness::{World, eventually},
+    refresh::assert_one_successor,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,16 +57,7 @@ async fn parallel_refreshes_on_two_replicas_never_make_two_successors() {
             (0..50).map(|call| replicas[call % 2].refresh(&tokens.refresh_token)),
         )
         .await;
-        let successors: HashSet<_> = answers
-            .into_iter()
-            .filter_map(Result::ok)
-            .map(|tokens| tokens.refresh_token)
-            .collect();
-        assert!(
-            successors.len() <= 1,
-            "round {round}: {} successors",
-            successors.len()
-        );
+        assert_one_successor(answers, round);
     }
     for replica in replicas {
         replica.stop().await;

@@ -140,17 +140,23 @@ async fn sessions_are_listed_newest_first_page_by_page() {
         let service = world.start().await;
         let mut expected = Vec::new();
         let mut token = String::new();
-        for _ in 0..5 {
-            let tokens = service.login("ada").await;
-            expected.insert(0, tokens.session_id);
-            token = tokens.access_token;
+        for moment in 0..3 {
+            world.clock.advance(Duration::from_micros(1));
+            // Of the same moment in the order of their ids.
+            for _ in 0..2 {
+                let tokens = service.login("ada").await;
+                expected.push((moment, tokens.session_id));
+                token = tokens.access_token;
+            }
         }
+        expected.sort();
+        let expected: Vec<_> = expected.into_iter().rev().map(|(_, id)| id).collect();
         let mut found = Vec::new();
         let mut page_token = String::new();
         loop {
             let request = ListSessionsRequest {
                 user_id: ADA.to_owned(),
-                page_size: 2,
+                page_size: 3,
                 page_token: page_token.clone(),
                 min_revision: String::new(),
             };
@@ -160,15 +166,13 @@ async fn sessions_are_listed_newest_first_page_by_page() {
                 .list_sessions(as_user(&token, request))
                 .await;
             let page = page.unwrap().into_inner();
-            assert!(page.sessions.len() <= 2);
+            assert!(page.sessions.len() <= 3);
             found.extend(page.sessions.into_iter().map(|session| session.id));
             page_token = page.next_page_token;
             if page_token.is_empty() {
                 break;
             }
         }
-        found.sort();
-        expected.sort();
         assert_eq!(found, expected);
         service.stop().await;
     }
