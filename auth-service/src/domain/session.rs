@@ -73,12 +73,6 @@ impl Session {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.ended_at.is_none() && now < self.idle_expires_at && now < self.expires_at
     }
-
-    /// Until when its end must be remembered: its tokens end by themselves then, on every clock.
-    #[must_use]
-    pub fn retain_until(&self, policy: &SessionPolicy) -> Timestamp {
-        self.token_expires_at.plus(policy.leeway)
-    }
 }
 
 /// The ends that a mint or a refresh gives.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use identity_guard::status::ErrorReason;
+use identity_kit::secret::join;
 use identity_proto::auth::v1::{
     ListSessionsRequest, RevokeAllSessionsRequest, RevokeSessionRequest, TokenSet,
     ValidateTokenRequest,
@@ -174,6 +175,38 @@ async fn sessions_are_listed_newest_first_page_by_page() {
             }
         }
         assert_eq!(found, expected);
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_token_is_of_this_list_this_user_and_this_caller() {
+    for world in worlds().await {
+        let service = world.start().await;
+        let tokens = service.login("ada").await;
+        let pages = &service.app.authority().pages;
+        let cursor = serde_json::json!({ "created_at": 0, "id": tokens.session_id });
+        let own = join(&[b"ListSessions", ADA.as_bytes()]);
+        for (caller, list, is_taken) in [
+            (ADA, own.clone(), true),
+            (BOB, own, false),
+            (ADA, ADA.as_bytes().to_vec(), false),
+            (ADA, join(&[b"ListSessions", BOB.as_bytes()]), false),
+            (ADA, join(&[b"ListUsers", ADA.as_bytes()]), false),
+        ] {
+            let request = ListSessionsRequest {
+                user_id: ADA.to_owned(),
+                page_token: pages.seal(caller, &list, &cursor),
+                ..ListSessionsRequest::default()
+            };
+            let request = as_user(&tokens.access_token, request);
+            let answer = service.sessions.clone().list_sessions(request).await;
+            if is_taken {
+                answer.unwrap();
+            } else {
+                refused(answer, Code::InvalidArgument, ErrorReason::InvalidFields);
+            }
+        }
         service.stop().await;
     }
 }

@@ -1,7 +1,7 @@
 //! `ListSessions`: the live sessions of a user, newest first.
 
 use identity_guard::{clock::Timestamp, status::Failure};
-use identity_kit::{page::PageSize, violations::Violations};
+use identity_kit::{page::PageSize, secret::join, violations::Violations};
 use identity_proto::auth::v1::{ListSessionsRequest, ListSessionsResponse};
 use serde::{Deserialize, Serialize};
 use tonic::Request;
@@ -55,7 +55,7 @@ fn parse(authority: &Authority, request: &Request<ListSessionsRequest>) -> Resul
     } else {
         let opened = authority.pages.open::<Cursor>(
             &caller,
-            message.user_id.as_bytes(),
+            &fingerprint(&message.user_id),
             &message.page_token,
         );
         violations.take("page_token", opened)
@@ -75,6 +75,11 @@ fn parse(authority: &Authority, request: &Request<ListSessionsRequest>) -> Resul
         }),
         _ => Err(Failure::internal()),
     }
+}
+
+/// What a page token belongs to, beside its caller: this list of this user.
+fn fingerprint(user_id: &str) -> Vec<u8> {
+    join(&[b"ListSessions", user_id.as_bytes()])
 }
 
 /// One session more than the page holds, where there is one.
@@ -100,8 +105,8 @@ fn render(authority: &Authority, query: &Query, sessions: Vec<Session>) -> ListS
             created_at: last.created_at.as_micros(),
             id: last.id.as_str().to_owned(),
         };
-        let fingerprint = query.user_id.as_str().as_bytes();
-        authority.pages.seal(&query.caller, fingerprint, &cursor)
+        let fingerprint = fingerprint(query.user_id.as_str());
+        authority.pages.seal(&query.caller, &fingerprint, &cursor)
     });
     ListSessionsResponse {
         sessions: page.into_iter().map(convert::session).collect(),
