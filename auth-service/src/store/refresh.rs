@@ -9,7 +9,7 @@ use identity_guard::{
     position::Position,
 };
 use identity_kit::database::{Database, StoreError};
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult as _, Value};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult as _, Statement, Value};
 
 use super::{
     entity::session,
@@ -106,10 +106,21 @@ pub async fn rotate(
     rotation: &Rotation,
     policy: &SessionPolicy,
 ) -> Result<bool, StoreError> {
-    match database.backend() {
-        DbBackend::Postgres => rotate_at_once(database, rotation, policy).await,
-        _ => rotate_in_group(database, rotation, policy).await,
+    let statement = statement_of(rotation, database.backend(), policy);
+    if database.backend() == DbBackend::Postgres {
+        let done = database.reader().execute_raw(statement).await?;
+        return Ok(done.rows_affected() > 0);
     }
+    let written = database
+        .write(move |transaction| {
+            let statement = statement.clone();
+            Box::pin(async move {
+                let done = transaction.execute_raw(statement).await?;
+                Ok::<_, StoreError>(done.rows_affected() > 0)
+            })
+        })
+        .await?;
+    Ok(written.value)
 }
 
 /// The successor in the session of the row of `$sessions`.
@@ -123,49 +134,29 @@ macro_rules! successor {
     };
 }
 
-/// One statement, one round trip, its own transaction.
-async fn rotate_at_once(
-    database: &Database,
-    rotation: &Rotation,
-    policy: &SessionPolicy,
-) -> Result<bool, StoreError> {
-    const ROTATE: &str = concat!(
-        "WITH live AS (",
-        rotate!(),
-        " RETURNING sessions.id) ",
-        successor!("live")
-    );
-    let connection = database.reader();
-    let done = connection
-        .execute_raw(statement(connection, ROTATE, values(rotation, policy)))
-        .await?;
-    Ok(done.rows_affected() > 0)
-}
+/// PostgreSQL: one statement, one round trip, its own transaction.
+const AT_ONCE: &str = concat!(
+    "WITH live AS (",
+    rotate!(),
+    " RETURNING sessions.id) ",
+    successor!("live")
+);
 
-/// Two statements in one go, in a transaction that is shared with other callers' writes.
-async fn rotate_in_group(
-    database: &Database,
-    rotation: &Rotation,
-    policy: &SessionPolicy,
-) -> Result<bool, StoreError> {
-    const ROTATE: &str = concat!(
-        rotate!(),
-        "; ",
-        successor!("sessions WHERE id = $1 AND current_token_id = $3")
-    );
-    let values = values(rotation, policy);
-    let written = database
-        .write(move |transaction| {
-            let values = values.clone();
-            Box::pin(async move {
-                let done = transaction
-                    .execute_raw(statement(transaction, ROTATE, values))
-                    .await?;
-                Ok::<_, StoreError>(done.rows_affected() > 0)
-            })
-        })
-        .await?;
-    Ok(written.value)
+/// SQLite: two statements in one go, in a transaction that is shared with other callers' writes.
+const IN_TURN: &str = concat!(
+    rotate!(),
+    "; ",
+    successor!("sessions WHERE id = $1 AND current_token_id = $3")
+);
+
+/// What [`rotate`] runs on an engine. It touches a row when the rotation has happened, and none otherwise.
+#[must_use]
+pub fn statement_of(rotation: &Rotation, backend: DbBackend, policy: &SessionPolicy) -> Statement {
+    let sql = match backend {
+        DbBackend::Postgres => AT_ONCE,
+        _ => IN_TURN,
+    };
+    Statement::from_sql_and_values(backend, sql, values(rotation, policy))
 }
 
 fn values(rotation: &Rotation, policy: &SessionPolicy) -> [Value; 12] {
