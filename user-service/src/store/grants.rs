@@ -1,5 +1,5 @@
 //! Giving and taking: roles and permissions of users, permissions of roles. Nobody gives what they do not hold, or
-//! takes from somebody who holds more.
+//! acts on somebody who holds more.
 
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
@@ -13,7 +13,7 @@ use super::{
     event::{self, kinds},
     held,
     rights::Touched,
-    role as roles, user,
+    role as roles,
 };
 use crate::domain::{
     id::{PermissionId, RoleId, UserId},
@@ -43,10 +43,10 @@ impl Store {
                 Box::pin(async move {
                     // Roles before the user, as every transaction that locks both does.
                     let found = lock_roles(transaction, role_ids).await?;
-                    user::lock(transaction, user_id).await?;
+                    held::lock_inferior(transaction, caller, user_id).await?;
                     if let Some(missing) = role_ids
                         .iter()
-                        .find(|id| !found.iter().any(|row| row.id == id.as_str()))
+                        .find(|id| !found.iter().any(|role| role.id == **id))
                     {
                         return Err(Refusal::RoleNotFound(missing.clone()).into());
                     }
@@ -128,7 +128,7 @@ impl Store {
             (caller, user_id, ids),
             move |transaction, (caller, user_id, ids)| {
                 Box::pin(async move {
-                    user::lock(transaction, user_id).await?;
+                    held::lock_inferior(transaction, caller, user_id).await?;
                     let wanted = permissions_to_give(transaction, ids).await?;
                     held::refuse_unless_held(transaction, caller, &wanted).await?;
                     let rows = ids.iter().map(|id| user_permission::ActiveModel {
@@ -315,16 +315,14 @@ async fn lock_changeable(transaction: &WriteTransaction, id: &RoleId) -> Result<
 }
 
 /// The roles that exist, which stay until the transaction ends; always locked in one order.
-async fn lock_roles(
-    transaction: &WriteTransaction,
-    ids: &[RoleId],
-) -> Result<Vec<role::Model>, Error> {
-    Ok(role::Entity::find()
+async fn lock_roles(transaction: &WriteTransaction, ids: &[RoleId]) -> Result<Vec<Role>, Error> {
+    let rows = role::Entity::find()
         .filter(role::Column::Id.is_in(ids.iter().map(RoleId::as_str)))
         .order_by_asc(role::Column::Id)
         .lock_shared()
         .all(transaction)
-        .await?)
+        .await?;
+    Ok(rows.into_iter().map(Role::from).collect())
 }
 
 /// The names of those of the permissions that a locked role has.

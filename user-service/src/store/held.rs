@@ -8,10 +8,10 @@ use sea_orm::{
 
 use super::{
     Error, corrupt,
-    entity::{permission, role, role_permission},
+    entity::{permission, role_permission},
     user,
 };
-use crate::domain::{id::UserId, name::PermissionName, refusal::Refusal, user::User};
+use crate::domain::{id::UserId, name::PermissionName, refusal::Refusal, role::Role, user::User};
 
 /// Whether a user has the role admin.
 macro_rules! has_admin {
@@ -158,7 +158,7 @@ pub(super) async fn refuse_unless_held(
 pub(super) async fn refuse_more_than_held(
     transaction: &WriteTransaction,
     caller: &UserId,
-    roles: &[role::Model],
+    roles: &[Role],
 ) -> Result<(), Error> {
     let everything = roles.iter().any(|role| role.built_in);
     let mut query = permission::Entity::find();

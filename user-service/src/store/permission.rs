@@ -1,5 +1,7 @@
 //! Permissions: create, read, change and delete.
 
+use std::slice;
+
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
@@ -11,12 +13,12 @@ use super::{
     entity::permission,
     error::taken,
     event::{self, kinds},
-    request,
+    held, request,
     rights::Touched,
 };
 use crate::domain::{
     etag::Etag,
-    id::PermissionId,
+    id::{PermissionId, UserId},
     name::PermissionName,
     page::{NameCursor, Page},
     permission::{NewPermission, Permission},
@@ -134,26 +136,33 @@ impl Store {
     /// Deletes a permission; whoever held it loses it.
     ///
     /// # Errors
-    /// `PermissionNotFound`, `EtagMismatch`, `BuiltIn`.
+    /// `PermissionNotFound`, `BuiltIn`, `GrantExceedsCaller`, `EtagMismatch`.
     pub async fn delete_permission(
         &self,
+        caller: UserId,
         id: PermissionId,
         etag: Option<Etag>,
     ) -> Result<Done<()>, Error> {
-        self.write(Touched::Everybody, (id, etag), |transaction, (id, etag)| {
-            Box::pin(async move {
-                let permission = lock(transaction, id).await?;
-                if permission.built_in {
-                    return Err(Refusal::BuiltIn.into());
-                }
-                check_etag(&permission, etag.as_ref())?;
-                permission::Entity::delete_by_id(id.as_str())
-                    .exec(transaction)
-                    .await?;
-                event::permission(transaction, kinds::PERMISSION_DELETED, id);
-                Ok(())
-            })
-        })
+        self.write(
+            Touched::Everybody,
+            (caller, id, etag),
+            |transaction, (caller, id, etag)| {
+                Box::pin(async move {
+                    let permission = lock(transaction, id).await?;
+                    if permission.built_in {
+                        return Err(Refusal::BuiltIn.into());
+                    }
+                    let lost = slice::from_ref(&permission.name);
+                    held::refuse_unless_held(transaction, caller, lost).await?;
+                    check_etag(&permission, etag.as_ref())?;
+                    permission::Entity::delete_by_id(id.as_str())
+                        .exec(transaction)
+                        .await?;
+                    event::permission(transaction, kinds::PERMISSION_DELETED, id);
+                    Ok(())
+                })
+            },
+        )
         .await
     }
 }

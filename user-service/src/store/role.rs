@@ -1,5 +1,7 @@
 //! Roles: create, read, change and delete.
 
+use std::slice;
+
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
@@ -11,12 +13,12 @@ use super::{
     entity::{permission, role, role_permission},
     error::taken,
     event::{self, kinds},
-    request,
+    held, request,
     rights::Touched,
 };
 use crate::domain::{
     etag::Etag,
-    id::RoleId,
+    id::{RoleId, UserId},
     name::{PermissionName, RoleName},
     page::{NameCursor, Page},
     refusal::Refusal,
@@ -153,25 +155,36 @@ impl Store {
         .await
     }
 
-    /// Deletes a role; whoever had it loses it.
+    /// Deletes a role; whoever had it loses it and what it gave.
     ///
     /// # Errors
-    /// `RoleNotFound`, `EtagMismatch`, `BuiltIn`.
-    pub async fn delete_role(&self, id: RoleId, etag: Option<Etag>) -> Result<Done<()>, Error> {
-        self.write(Touched::Everybody, (id, etag), |transaction, (id, etag)| {
-            Box::pin(async move {
-                let role = lock(transaction, id).await?;
-                if role.built_in {
-                    return Err(Refusal::BuiltIn.into());
-                }
-                check_etag(&role, etag.as_ref())?;
-                role::Entity::delete_by_id(id.as_str())
-                    .exec(transaction)
-                    .await?;
-                event::role(transaction, kinds::ROLE_DELETED, id);
-                Ok(())
-            })
-        })
+    /// `RoleNotFound`, `BuiltIn`, `GrantExceedsCaller`, `EtagMismatch`.
+    pub async fn delete_role(
+        &self,
+        caller: UserId,
+        id: RoleId,
+        etag: Option<Etag>,
+    ) -> Result<Done<()>, Error> {
+        self.write(
+            Touched::Everybody,
+            (caller, id, etag),
+            |transaction, (caller, id, etag)| {
+                Box::pin(async move {
+                    let role = lock(transaction, id).await?;
+                    if role.built_in {
+                        return Err(Refusal::BuiltIn.into());
+                    }
+                    held::refuse_more_than_held(transaction, caller, slice::from_ref(&role))
+                        .await?;
+                    check_etag(&role, etag.as_ref())?;
+                    role::Entity::delete_by_id(id.as_str())
+                        .exec(transaction)
+                        .await?;
+                    event::role(transaction, kinds::ROLE_DELETED, id);
+                    Ok(())
+                })
+            },
+        )
         .await
     }
 }

@@ -1,5 +1,6 @@
 //! A running service on a database of its own, an issuer of tokens, and clients.
 
+mod grants;
 mod issuer;
 
 use std::{
@@ -205,56 +206,6 @@ impl World {
         Ok(answer.into_inner().user.unwrap())
     }
 
-    /// The id of a role.
-    pub(crate) async fn role(&self, name: &str) -> String {
-        let request = wire::ListRolesRequest {
-            name: name.into(),
-            ..Default::default()
-        };
-        let answer = self
-            .roles()
-            .list_roles(self.by_admin(request))
-            .await
-            .unwrap();
-        answer.into_inner().roles.remove(0).id
-    }
-
-    /// The id of a permission.
-    pub(crate) async fn permission(&self, name: &str) -> String {
-        let request = wire::ListPermissionsRequest {
-            name: name.into(),
-            ..Default::default()
-        };
-        let answer = self
-            .permissions()
-            .list_permissions(self.by_admin(request))
-            .await
-            .unwrap();
-        answer.into_inner().permissions.remove(0).id
-    }
-
-    pub(crate) async fn assign(&self, user_id: &str, role: &str) {
-        let request = wire::AssignRolesRequest {
-            user_id: user_id.into(),
-            role_ids: vec![self.role(role).await],
-        };
-        self.roles()
-            .assign_roles(self.by_admin(request))
-            .await
-            .unwrap();
-    }
-
-    pub(crate) async fn grant(&self, user_id: &str, permission: &str) {
-        let request = wire::GrantUserPermissionsRequest {
-            user_id: user_id.into(),
-            permission_ids: vec![self.permission(permission).await],
-        };
-        self.permissions()
-            .grant_user_permissions(self.by_admin(request))
-            .await
-            .unwrap();
-    }
-
     pub(crate) async fn suspend(&self, user_id: &str) -> Result<wire::SuspendUserResponse, Status> {
         let request = wire::SuspendUserRequest {
             user_id: user_id.into(),
@@ -314,6 +265,18 @@ pub(crate) fn person(name: &str) -> wire::CreateUserRequest {
 pub(crate) fn reason<T: std::fmt::Debug>(answer: Result<T, Status>) -> ErrorReason {
     let status = answer.expect_err("is refused");
     reason_of(&status).unwrap_or_else(|| panic!("has a reason: {status:?}"))
+}
+
+/// The permission that a refusal says the caller lacks.
+pub(crate) fn lacking<T: std::fmt::Debug>(answer: Result<T, Status>) -> String {
+    let status = answer.expect_err("is refused");
+    assert_eq!(
+        reason_of(&status),
+        Some(ErrorReason::GrantExceedsCaller),
+        "{status:?}"
+    );
+    let mut info = status.get_details_error_info().unwrap();
+    info.metadata.remove("permission").unwrap()
 }
 
 /// The fields that an answer names as malformed.

@@ -16,4 +16,5 @@ mod names;
 mod revisions;
 mod seeds;
 mod superiors;
+mod takers;
 mod users;

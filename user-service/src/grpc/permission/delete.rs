@@ -4,15 +4,19 @@ use identity_kit::{status::Failure, violations::Violations};
 use identity_proto::user::v1::{DeletePermissionRequest, DeletePermissionResponse};
 use tonic::Request;
 
-use super::super::{context::Context, fields::failure};
+use super::super::{
+    context::{Context, caller_id, user_caller},
+    fields::failure,
+};
 use crate::domain::{etag::Etag, id::PermissionId};
 
 pub(super) async fn handle(
     context: &Context,
     request: Request<DeletePermissionRequest>,
 ) -> Result<DeletePermissionResponse, Failure> {
+    let caller = caller_id(&user_caller(&request)?);
     let (id, etag) = parse(request.get_ref())?;
-    let done = context.store.delete_permission(id, etag).await?;
+    let done = context.store.delete_permission(caller, id, etag).await?;
     Ok(DeletePermissionResponse {
         revision: context.revision(&done.position),
     })

@@ -4,15 +4,19 @@ use identity_kit::{status::Failure, violations::Violations};
 use identity_proto::user::v1::{DeleteRoleRequest, DeleteRoleResponse};
 use tonic::Request;
 
-use super::super::{context::Context, fields::failure};
+use super::super::{
+    context::{Context, caller_id, user_caller},
+    fields::failure,
+};
 use crate::domain::{etag::Etag, id::RoleId};
 
 pub(super) async fn handle(
     context: &Context,
     request: Request<DeleteRoleRequest>,
 ) -> Result<DeleteRoleResponse, Failure> {
+    let caller = caller_id(&user_caller(&request)?);
     let (id, etag) = parse(request.get_ref())?;
-    let done = context.store.delete_role(id, etag).await?;
+    let done = context.store.delete_role(caller, id, etag).await?;
     Ok(DeleteRoleResponse {
         revision: context.revision(&done.position),
     })
