@@ -71,15 +71,19 @@ pub enum LoginKey {
 }
 
 impl LoginKey {
+    /// What the longest text can take: a character has at most four bytes.
+    const MAX_BYTES: usize = Email::MAX * 4;
+
     /// Reads what was typed. Text that nobody can be called is no error: it finds nobody.
     ///
     /// # Errors
-    /// When it is empty, longer than an address can be, or has control characters.
+    /// When it is empty, longer than 254 characters, or has control characters.
     pub fn parse(raw: &str) -> Result<Self, Problem> {
         if raw.is_empty() {
             return Err(Problem::Empty);
         }
-        if raw.len() > Email::MAX {
+        // The bytes first: nobody is found by a megabyte, and counting it is work for nothing.
+        if raw.len() > Self::MAX_BYTES || raw.chars().count() > Email::MAX {
             return Err(Problem::TooLong(Email::MAX));
         }
         if raw.chars().any(char::is_control) {
@@ -105,10 +109,21 @@ mod tests {
             Ok(LoginKey::Email("ada@x.org".into()))
         );
         assert_eq!(LoginKey::parse("a\0"), Err(Problem::ControlCharacter));
-        assert_eq!(
-            LoginKey::parse(&"a".repeat(255)),
-            Err(Problem::TooLong(254))
-        );
+    }
+
+    #[test]
+    fn a_login_is_too_long_by_its_characters_and_not_by_its_bytes() {
+        for text in ["a", "é", "🦀"] {
+            let longest = text.repeat(254);
+            assert_eq!(
+                LoginKey::parse(&longest),
+                Ok(LoginKey::Username(longest.clone()))
+            );
+            assert_eq!(
+                LoginKey::parse(&text.repeat(255)),
+                Err(Problem::TooLong(254))
+            );
+        }
     }
 
     #[test]

@@ -53,8 +53,12 @@ async fn a_login_finds_everything_in_one_answer() {
             );
             assert!(access.position.unwrap().revision > 0);
         }
-        let unknown = credential(&world, Identifier::Login("nobody".into())).await;
-        assert_eq!(reason(unknown), ErrorReason::UserNotFound);
+        for nobody in ["nobody".to_owned(), "é".repeat(200)] {
+            let unknown = credential(&world, Identifier::Login(nobody)).await;
+            assert_eq!(reason(unknown), ErrorReason::UserNotFound);
+        }
+        let long = credential(&world, Identifier::Login("é".repeat(255))).await;
+        assert_eq!(violated(long), ["login"]);
         let empty = world
             .credentials()
             .get_credential(with_key(wire::GetCredentialRequest::default(), SERVICE_KEY))
