@@ -90,7 +90,7 @@ impl Store {
     /// Changes parts of a profile.
     ///
     /// # Errors
-    /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `UserTypeNotFound`, `UsernameTaken`, `EmailTaken`.
+    /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `UsernameTaken`, `UserTypeNotFound`, `EmailTaken`.
     pub async fn update_user(
         &self,
         caller: UserId,
@@ -108,6 +108,11 @@ impl Store {
                     check_etag(&user, etag.as_ref())?;
                     if change.is_empty() {
                         return Ok(user);
+                    }
+                    if let Some(username) = &change.username
+                        && username.key() != user.username.key()
+                    {
+                        refuse_taken_username(transaction, username).await?;
                     }
                     if let Some(type_id) = &change.user_type_id {
                         find_type(transaction, Some(type_id)).await?;

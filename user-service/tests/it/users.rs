@@ -68,18 +68,28 @@ async fn names_and_addresses_are_unique_without_regard_to_case() {
         );
 
         let bob = world.create(&person("bob")).await.unwrap();
-        let rename = wire::UpdateUserRequest {
-            user_id: bob.id,
-            user: Some(wire::UserUpdate {
-                username: Some("aDa".into()),
+        let update = async |username: &str, email: Option<&str>| {
+            let request = wire::UpdateUserRequest {
+                user_id: bob.id.clone(),
+                user: Some(wire::UserUpdate {
+                    username: Some(username.into()),
+                    email: email.map(str::to_owned),
+                    ..Default::default()
+                }),
                 ..Default::default()
-            }),
-            ..Default::default()
+            };
+            world.users().update_user(world.by_admin(request)).await
         };
         assert_eq!(
-            reason(world.users().update_user(world.by_admin(rename)).await),
+            reason(update("aDa", None).await),
             ErrorReason::UsernameTaken
         );
+        // Of two that are taken every engine names the same, as for a new user.
+        let both = update("aDa", Some("ada@example.org")).await;
+        assert_eq!(reason(both), ErrorReason::UsernameTaken);
+        let second = update("bob2", Some("ada@example.org")).await;
+        assert_eq!(reason(second), ErrorReason::EmailTaken);
+        update("BOB", None).await.unwrap();
     }
 }
 
