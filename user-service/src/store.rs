@@ -23,6 +23,7 @@ mod permission;
 mod request;
 mod rights;
 mod role;
+mod role_grants;
 mod seed;
 mod standing;
 mod user;

@@ -220,9 +220,10 @@ pub fn code_of(reason: ErrorReason) -> Code {
         ErrorReason::UsernameTaken | ErrorReason::EmailTaken | ErrorReason::NameTaken => {
             Code::AlreadyExists
         }
-        ErrorReason::LastAdministrator | ErrorReason::BuiltIn | ErrorReason::InUse => {
-            Code::FailedPrecondition
-        }
+        ErrorReason::LastAdministrator
+        | ErrorReason::BuiltIn
+        | ErrorReason::InUse
+        | ErrorReason::LimitReached => Code::FailedPrecondition,
         ErrorReason::EtagMismatch | ErrorReason::Conflict | ErrorReason::RequestIdReused => {
             Code::Aborted
         }

@@ -9,6 +9,12 @@ use super::{
     user::UserStatus,
 };
 
+/// The most roles that one user can have: a token and an answer carry them all.
+pub const MAX_ROLES: u64 = 100;
+
+/// The most permissions that one user can have directly.
+pub const MAX_DIRECT_PERMISSIONS: u64 = 100;
+
 /// A user's status and rights at one position of the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessSnapshot {

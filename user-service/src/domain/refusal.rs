@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use super::{
-    id::{PermissionId, RoleId, UserTypeId},
+    access::{MAX_DIRECT_PERMISSIONS, MAX_ROLES},
+    id::{PermissionId, RoleId, UserId, UserTypeId},
     name::PermissionName,
 };
 
@@ -40,6 +41,12 @@ pub enum Refusal {
     /// Users have the type.
     #[error("users have this type")]
     UserTypeInUse(UserTypeId),
+    /// A user would have more roles than one can have.
+    #[error("a user can have at most {MAX_ROLES} roles")]
+    TooManyRoles(UserId),
+    /// A user would have more direct permissions than one can have.
+    #[error("a user can have at most {MAX_DIRECT_PERMISSIONS} permissions directly")]
+    TooManyPermissions(UserId),
     /// The caller lacks what is to be given or taken, or what the user acted on holds; `None` when the caller lacks
     /// only what comes later.
     #[error("nobody gives what they do not hold, or acts on somebody who holds more")]

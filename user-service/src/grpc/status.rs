@@ -63,6 +63,11 @@ impl From<Refusal> for Failure {
                 .with_precondition("BUILT_IN", "", text),
             Refusal::UserTypeInUse(id) => Self::new(ErrorReason::InUse, text.clone())
                 .with_precondition("IN_USE", format!("{USER_TYPE}/{id}"), text),
+            Refusal::TooManyRoles(id) | Refusal::TooManyPermissions(id) => Self::new(
+                ErrorReason::LimitReached,
+                text.clone(),
+            )
+            .with_precondition("LIMIT_REACHED", format!("{USER}/{id}"), text),
             Refusal::GrantExceedsCaller(permission) => {
                 Self::new(ErrorReason::GrantExceedsCaller, text).with_metadata(
                     "permission",

@@ -1,21 +1,21 @@
-//! Giving and taking: roles and permissions of users, permissions of roles. Nobody gives what they do not hold, or
-//! acts on somebody who holds more.
+//! Giving and taking: roles and permissions of users. Nobody gives what they do not hold, or acts on somebody who
+//! holds more.
 
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    RelationTrait, TryInsertResult,
+    ActiveValue::Set, ColumnTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, RelationTrait, TryInsertResult,
 };
 
 use super::{
     Done, Error, Store, administrators,
-    entity::{permission, role, role_permission, user_permission, user_role},
+    entity::{permission, role, user_permission, user_role},
     event::{self, kinds},
     held,
     rights::Touched,
-    role as roles,
 };
 use crate::domain::{
+    access::{MAX_DIRECT_PERMISSIONS, MAX_ROLES},
     id::{PermissionId, RoleId, UserId},
     name::PermissionName,
     page::{NameCursor, Page},
@@ -27,7 +27,7 @@ impl Store {
     /// Gives roles to a user and answers how many the user did not have.
     ///
     /// # Errors
-    /// `UserNotFound`, `RoleNotFound`, `GrantExceedsCaller`.
+    /// `UserNotFound`, `RoleNotFound`, `GrantExceedsCaller`, `TooManyRoles`.
     pub async fn assign_roles(
         &self,
         caller: UserId,
@@ -51,6 +51,7 @@ impl Store {
                         return Err(Refusal::RoleNotFound(missing.clone()).into());
                     }
                     held::refuse_more_than_held(transaction, caller, &found).await?;
+                    refuse_too_many_roles(transaction, user_id, role_ids).await?;
                     let rows = role_ids.iter().map(|role_id| user_role::ActiveModel {
                         user_id: Set(user_id.as_str().to_owned()),
                         role_id: Set(role_id.as_str().to_owned()),
@@ -114,7 +115,7 @@ impl Store {
     /// Gives permissions to a user directly and answers how many the user did not have so.
     ///
     /// # Errors
-    /// `UserNotFound`, `PermissionNotFound`, `GrantExceedsCaller`.
+    /// `UserNotFound`, `PermissionNotFound`, `GrantExceedsCaller`, `TooManyPermissions`.
     pub async fn grant_user_permissions(
         &self,
         caller: UserId,
@@ -131,6 +132,7 @@ impl Store {
                     held::lock_inferior(transaction, caller, user_id).await?;
                     let wanted = permissions_to_give(transaction, ids).await?;
                     held::refuse_unless_held(transaction, caller, &wanted).await?;
+                    refuse_too_many_permissions(transaction, user_id, ids).await?;
                     let rows = ids.iter().map(|id| user_permission::ActiveModel {
                         user_id: Set(user_id.as_str().to_owned()),
                         permission_id: Set(id.as_str().to_owned()),
@@ -188,73 +190,6 @@ impl Store {
         .await
     }
 
-    /// Adds permissions to a role and answers how many it did not have.
-    ///
-    /// # Errors
-    /// `RoleNotFound`, `PermissionNotFound`, `BuiltIn`, `GrantExceedsCaller`.
-    pub async fn grant_role_permissions(
-        &self,
-        caller: UserId,
-        role_id: RoleId,
-        ids: Vec<PermissionId>,
-        now: Timestamp,
-    ) -> Result<Done<u64>, Error> {
-        self.write(
-            Touched::Everybody,
-            (caller, role_id, ids),
-            move |transaction, (caller, role_id, ids)| {
-                Box::pin(async move {
-                    lock_changeable(transaction, role_id).await?;
-                    let wanted = permissions_to_give(transaction, ids).await?;
-                    held::refuse_unless_held(transaction, caller, &wanted).await?;
-                    let given = add_to_role(transaction, role_id, ids, now).await?;
-                    if given > 0 {
-                        event::role(transaction, kinds::ROLE_CHANGED, role_id);
-                    }
-                    Ok(given)
-                })
-            },
-        )
-        .await
-    }
-
-    /// Takes permissions from a role and answers how many it had.
-    ///
-    /// # Errors
-    /// `RoleNotFound`, `BuiltIn`, `GrantExceedsCaller`.
-    pub async fn revoke_role_permissions(
-        &self,
-        caller: UserId,
-        role_id: RoleId,
-        ids: Vec<PermissionId>,
-    ) -> Result<Done<u64>, Error> {
-        self.write(
-            Touched::Everybody,
-            (caller, role_id, ids),
-            |transaction, (caller, role_id, ids)| {
-                Box::pin(async move {
-                    lock_changeable(transaction, role_id).await?;
-                    let had = permissions_to_take(transaction, role_id, ids).await?;
-                    held::refuse_unless_held(transaction, caller, &had).await?;
-                    let taken = role_permission::Entity::delete_many()
-                        .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
-                        .filter(
-                            role_permission::Column::PermissionId
-                                .is_in(ids.iter().map(PermissionId::as_str)),
-                        )
-                        .exec(transaction)
-                        .await?
-                        .rows_affected;
-                    if taken > 0 {
-                        event::role(transaction, kinds::ROLE_CHANGED, role_id);
-                    }
-                    Ok(taken)
-                })
-            },
-        )
-        .await
-    }
-
     /// A page of at most `size` roles of a user, by name.
     ///
     /// # Errors
@@ -281,35 +216,45 @@ impl Store {
     }
 }
 
-/// Adds permissions that were checked, and answers how many the role did not have.
-pub(super) async fn add_to_role(
-    transaction: &WriteTransaction,
-    role_id: &RoleId,
-    ids: &[PermissionId],
-    now: Timestamp,
-) -> Result<u64, Error> {
-    let rows = ids.iter().map(|id| role_permission::ActiveModel {
-        role_id: Set(role_id.as_str().to_owned()),
-        permission_id: Set(id.as_str().to_owned()),
-        created_at: Set(now.as_micros()),
-    });
-    let result = role_permission::Entity::insert_many(rows)
-        .on_conflict_do_nothing()
-        .exec_without_returning(transaction)
-        .await?;
-    Ok(inserted(&result))
-}
-
-const fn inserted(result: &TryInsertResult<u64>) -> u64 {
+pub(super) const fn inserted(result: &TryInsertResult<u64>) -> u64 {
     match result {
         TryInsertResult::Inserted(rows) => *rows,
         TryInsertResult::Empty | TryInsertResult::Conflicted => 0,
     }
 }
 
-async fn lock_changeable(transaction: &WriteTransaction, id: &RoleId) -> Result<(), Error> {
-    if roles::lock(transaction, id).await?.built_in {
-        return Err(Refusal::BuiltIn.into());
+/// Refuses when the user, whose row is locked, would have more roles than a user can have.
+async fn refuse_too_many_roles(
+    transaction: &WriteTransaction,
+    user_id: &UserId,
+    added: &[RoleId],
+) -> Result<(), Error> {
+    let others = user_role::Entity::find()
+        .filter(user_role::Column::UserId.eq(user_id.as_str()))
+        .filter(user_role::Column::RoleId.is_not_in(added.iter().map(RoleId::as_str)))
+        .count(transaction)
+        .await?;
+    if others + added.len() as u64 > MAX_ROLES {
+        return Err(Refusal::TooManyRoles(user_id.clone()).into());
+    }
+    Ok(())
+}
+
+/// Refuses when the user, whose row is locked, would have more direct permissions than a user can have.
+async fn refuse_too_many_permissions(
+    transaction: &WriteTransaction,
+    user_id: &UserId,
+    added: &[PermissionId],
+) -> Result<(), Error> {
+    let others = user_permission::Entity::find()
+        .filter(user_permission::Column::UserId.eq(user_id.as_str()))
+        .filter(
+            user_permission::Column::PermissionId.is_not_in(added.iter().map(PermissionId::as_str)),
+        )
+        .count(transaction)
+        .await?;
+    if others + added.len() as u64 > MAX_DIRECT_PERMISSIONS {
+        return Err(Refusal::TooManyPermissions(user_id.clone()).into());
     }
     Ok(())
 }
@@ -325,29 +270,8 @@ async fn lock_roles(transaction: &WriteTransaction, ids: &[RoleId]) -> Result<Ve
     Ok(rows.into_iter().map(Role::from).collect())
 }
 
-/// The names of those of the permissions that a locked role has.
-async fn permissions_to_take(
-    transaction: &WriteTransaction,
-    role_id: &RoleId,
-    ids: &[PermissionId],
-) -> Result<Vec<PermissionName>, Error> {
-    let rows = permission::Entity::find()
-        .join(
-            JoinType::InnerJoin,
-            role_permission::Relation::Permission.def().rev(),
-        )
-        .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
-        .filter(permission::Column::Id.is_in(ids.iter().map(PermissionId::as_str)))
-        .all(transaction)
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| PermissionName::stored(row.name))
-        .collect())
-}
-
 /// The names of permissions that are to be given, which stay until the transaction ends.
-async fn permissions_to_give(
+pub(super) async fn permissions_to_give(
     transaction: &WriteTransaction,
     ids: &[PermissionId],
 ) -> Result<Vec<PermissionName>, Error> {

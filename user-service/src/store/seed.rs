@@ -14,9 +14,8 @@ use super::{
     Done, Error, Store, administrators,
     entity::{permission, role, user_role, user_type},
     event::{self, kinds},
-    grants,
     rights::Touched,
-    role as roles, user, user_type as user_types,
+    role as roles, role_grants, user, user_type as user_types,
 };
 use crate::domain::{
     credential::PasswordHash,
@@ -252,8 +251,8 @@ async fn seed_roles(
     roles::insert(transaction, &admin, true, now).await?;
     roles::insert(transaction, &editor, false, now).await?;
     roles::insert(transaction, &viewer, false, now).await?;
-    grants::add_to_role(transaction, &editor.id, &that(edits), now).await?;
-    grants::add_to_role(transaction, &viewer.id, &that(reads), now).await?;
+    role_grants::add_to_role(transaction, &editor.id, &that(edits), now).await?;
+    role_grants::add_to_role(transaction, &viewer.id, &that(reads), now).await?;
     Ok(())
 }
 

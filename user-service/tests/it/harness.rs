@@ -21,6 +21,7 @@ use identity_guard::{
     status::reason_of,
 };
 use identity_kit::{
+    database::StoreError,
     entropy::{SharedEntropy, SystemEntropy},
     id::new_id,
     server::Listeners,
@@ -33,6 +34,7 @@ use identity_proto::user::v1::{
     user_service_client::UserServiceClient, user_type_service_client::UserTypeServiceClient,
 };
 use prometheus::Registry;
+use sea_orm::ConnectionTrait as _;
 use tempfile::TempDir;
 use tonic::{Request, Status, transport::Channel};
 use tonic_types::StatusExt;
@@ -223,6 +225,20 @@ impl World {
         };
         let answer = self.users().get_user(self.by(user_id, request)).await?;
         Ok(answer.into_inner())
+    }
+
+    /// Writes to the database past the service.
+    pub(crate) async fn sql(&self, statements: &'static [&'static str]) {
+        let database = self.app.store().database();
+        let written = database.write(move |transaction| {
+            Box::pin(async move {
+                for statement in statements {
+                    transaction.execute_unprepared(statement).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        });
+        written.await.unwrap();
     }
 
     /// Stops the service and waits for its end.

@@ -7,6 +7,7 @@
 
 mod administrators;
 mod bad_input;
+mod bounds;
 mod credentials;
 mod door;
 mod grants;

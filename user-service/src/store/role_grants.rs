@@ -1,0 +1,137 @@
+//! Permissions of roles: added and taken. Nobody gives or takes what they do not hold.
+
+use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait,
+};
+
+use super::{
+    Done, Error, Store,
+    entity::{permission, role_permission},
+    event::{self, kinds},
+    grants::{inserted, permissions_to_give},
+    held,
+    rights::Touched,
+    role,
+};
+use crate::domain::{
+    id::{PermissionId, RoleId, UserId},
+    name::PermissionName,
+    refusal::Refusal,
+};
+
+impl Store {
+    /// Adds permissions to a role and answers how many it did not have.
+    ///
+    /// # Errors
+    /// `RoleNotFound`, `PermissionNotFound`, `BuiltIn`, `GrantExceedsCaller`.
+    pub async fn grant_role_permissions(
+        &self,
+        caller: UserId,
+        role_id: RoleId,
+        ids: Vec<PermissionId>,
+        now: Timestamp,
+    ) -> Result<Done<u64>, Error> {
+        self.write(
+            Touched::Everybody,
+            (caller, role_id, ids),
+            move |transaction, (caller, role_id, ids)| {
+                Box::pin(async move {
+                    lock_changeable(transaction, role_id).await?;
+                    let wanted = permissions_to_give(transaction, ids).await?;
+                    held::refuse_unless_held(transaction, caller, &wanted).await?;
+                    let given = add_to_role(transaction, role_id, ids, now).await?;
+                    if given > 0 {
+                        event::role(transaction, kinds::ROLE_CHANGED, role_id);
+                    }
+                    Ok(given)
+                })
+            },
+        )
+        .await
+    }
+
+    /// Takes permissions from a role and answers how many it had.
+    ///
+    /// # Errors
+    /// `RoleNotFound`, `BuiltIn`, `GrantExceedsCaller`.
+    pub async fn revoke_role_permissions(
+        &self,
+        caller: UserId,
+        role_id: RoleId,
+        ids: Vec<PermissionId>,
+    ) -> Result<Done<u64>, Error> {
+        self.write(
+            Touched::Everybody,
+            (caller, role_id, ids),
+            |transaction, (caller, role_id, ids)| {
+                Box::pin(async move {
+                    lock_changeable(transaction, role_id).await?;
+                    let had = permissions_to_take(transaction, role_id, ids).await?;
+                    held::refuse_unless_held(transaction, caller, &had).await?;
+                    let taken = role_permission::Entity::delete_many()
+                        .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
+                        .filter(
+                            role_permission::Column::PermissionId
+                                .is_in(ids.iter().map(PermissionId::as_str)),
+                        )
+                        .exec(transaction)
+                        .await?
+                        .rows_affected;
+                    if taken > 0 {
+                        event::role(transaction, kinds::ROLE_CHANGED, role_id);
+                    }
+                    Ok(taken)
+                })
+            },
+        )
+        .await
+    }
+}
+
+/// Adds permissions that were checked, and answers how many the role did not have.
+pub(super) async fn add_to_role(
+    transaction: &WriteTransaction,
+    role_id: &RoleId,
+    ids: &[PermissionId],
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let rows = ids.iter().map(|id| role_permission::ActiveModel {
+        role_id: Set(role_id.as_str().to_owned()),
+        permission_id: Set(id.as_str().to_owned()),
+        created_at: Set(now.as_micros()),
+    });
+    let result = role_permission::Entity::insert_many(rows)
+        .on_conflict_do_nothing()
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(inserted(&result))
+}
+
+async fn lock_changeable(transaction: &WriteTransaction, id: &RoleId) -> Result<(), Error> {
+    if role::lock(transaction, id).await?.built_in {
+        return Err(Refusal::BuiltIn.into());
+    }
+    Ok(())
+}
+
+/// The names of those of the permissions that a locked role has.
+async fn permissions_to_take(
+    transaction: &WriteTransaction,
+    role_id: &RoleId,
+    ids: &[PermissionId],
+) -> Result<Vec<PermissionName>, Error> {
+    let rows = permission::Entity::find()
+        .join(
+            JoinType::InnerJoin,
+            role_permission::Relation::Permission.def().rev(),
+        )
+        .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
+        .filter(permission::Column::Id.is_in(ids.iter().map(PermissionId::as_str)))
+        .all(transaction)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| PermissionName::stored(row.name))
+        .collect())
+}
