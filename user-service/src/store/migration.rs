@@ -13,6 +13,7 @@ mod m0005_permissions;
 mod m0006_grants;
 mod m0007_feed;
 mod m0008_request_log;
+mod m0009_user_lists;
 
 /// Every step, oldest first.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_grants::Migration),
             Box::new(m0007_feed::Migration),
             Box::new(m0008_request_log::Migration),
+            Box::new(m0009_user_lists::Migration),
         ]
     }
 }

@@ -1,8 +1,8 @@
 //! Lists of users: keyset pages, so that a late page costs what the first one costs.
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, Order, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select, sea_query::Expr,
+    ColumnTrait, DbErr, EntityTrait, ExprTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select, sea_query::Expr,
 };
 
 use super::{
@@ -10,9 +10,35 @@ use super::{
     entity::{user, user_role},
 };
 use crate::domain::{
+    id::RoleId,
     page::Page,
     user::{User, UserCursor, UserFilter, UserOrder},
 };
+
+/// The most holders of a role among whom a page is found by looking at all of them.
+const FEW: u64 = 5_000;
+
+/// How a page of the holders of a role is found.
+///
+/// No statement is good for every role. Reading the holders and sorting them takes SQLite 20 s where a million users
+/// all have the role, and walking over the users in their order takes both engines 5 s and more where twenty have it.
+/// PostgreSQL chooses well between the two while its statistics are fresh, and SQLite has none. So the holders are
+/// counted first, as far as it matters, which takes less than a millisecond; and each of the two statements leaves
+/// SQLite no choice but the one that fits, where at 20,000 users both a role of twenty and one of everybody take about
+/// a millisecond. Of a million users with 5,000 holders, both ways take 40 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holders {
+    /// From the role: they are all read, and sorted.
+    Few,
+    /// From the users in order: each is asked for the role, until the page is full.
+    Many,
+}
+
+impl Holders {
+    const fn of(count: u64) -> Self {
+        if count > FEW { Self::Many } else { Self::Few }
+    }
+}
 
 impl Store {
     /// A page of at most `size` users after a place.
@@ -25,7 +51,11 @@ impl Store {
         after: Option<&UserCursor>,
         size: u64,
     ) -> Result<Page<User, UserCursor>, Error> {
-        let rows = query(filter, after)
+        let role = match &filter.role_id {
+            Some(id) => Some((id, self.holders(id).await?)),
+            None => None,
+        };
+        let rows = query(filter, role, after)
             .limit(size + 1)
             .all(self.database.reader())
             .await?;
@@ -37,22 +67,33 @@ impl Store {
             UserCursor::after(user, filter.order)
         }))
     }
+
+    async fn holders(&self, id: &RoleId) -> Result<Holders, DbErr> {
+        let count = user_role::Entity::find()
+            .filter(user_role::Column::RoleId.eq(id.as_str()))
+            .limit(FEW + 1)
+            .count(self.database.reader())
+            .await?;
+        Ok(Holders::of(count))
+    }
 }
 
-fn query(filter: &UserFilter, after: Option<&UserCursor>) -> Select<user::Entity> {
-    let mut query = user::Entity::find();
+/// The users that a filter lets through, in its order.
+fn query(
+    filter: &UserFilter,
+    role: Option<(&RoleId, Holders)>,
+    after: Option<&UserCursor>,
+) -> Select<user::Entity> {
+    let mut query = match role {
+        None => user::Entity::find(),
+        Some((id, Holders::Few)) => from_role(id),
+        Some((id, Holders::Many)) => from_users(id),
+    };
     if let Some(status) = filter.status {
         query = query.filter(user::Column::Status.eq(status.as_str()));
     }
     if let Some(id) = &filter.user_type_id {
         query = query.filter(user::Column::UserTypeId.eq(id.as_str()));
-    }
-    if let Some(id) = &filter.role_id {
-        let holders = user_role::Entity::find()
-            .select_only()
-            .column(user_role::Column::UserId)
-            .filter(user_role::Column::RoleId.eq(id.as_str()));
-        query = query.filter(user::Column::Id.in_subquery(holders.into_query()));
     }
     let place = || Expr::tuple([column(user::Column::CreatedAt), column(user::Column::Id)]);
     match (filter.order, after) {
@@ -75,6 +116,35 @@ fn query(filter: &UserFilter, after: Option<&UserCursor>) -> Select<user::Entity
     }
 }
 
+/// The holders of a role: a cross join, since SQLite reads its first table first.
+fn from_role(id: &RoleId) -> Select<user::Entity> {
+    let mut query = user::Entity::find();
+    QuerySelect::query(&mut query)
+        .from_clear()
+        .from(user_role::Entity)
+        .cross_join(user::Entity);
+    query
+        .filter(user_role::Column::RoleId.eq(id.as_str()))
+        .filter(has_row())
+}
+
+/// The users who have a role: a limit with an offset, since no planner makes a join of such a sub-query.
+fn from_users(id: &RoleId) -> Select<user::Entity> {
+    let held = user_role::Entity::find()
+        .select_only()
+        .column(user_role::Column::UserId)
+        .filter(user_role::Column::RoleId.eq(id.as_str()))
+        .filter(has_row())
+        .limit(1)
+        .offset(0);
+    user::Entity::find().filter(Expr::exists(held.into_query()))
+}
+
+/// Whether a row of the roles of users is the user's.
+fn has_row() -> Expr {
+    column(user::Column::Id).equals((user_role::Entity, user_role::Column::UserId))
+}
+
 fn by_creation(query: Select<user::Entity>, order: Order) -> Select<user::Entity> {
     query
         .order_by(user::Column::CreatedAt, order.clone())
@@ -84,3 +154,6 @@ fn by_creation(query: Select<user::Entity>, order: Order) -> Select<user::Entity
 fn column(column: user::Column) -> Expr {
     Expr::col((user::Entity, column))
 }
+
+#[cfg(test)]
+mod tests;
