@@ -1,6 +1,8 @@
 //! What a user holds and why: each permission with everything that gives it.
 
-use sea_orm::{FromQueryResult, Statement, Value};
+use std::iter;
+
+use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
 use super::{Error, Store, entity::permission};
 use crate::domain::{
@@ -9,9 +11,6 @@ use crate::domain::{
     name::{PermissionName, RoleName},
     page::{NameCursor, Page},
 };
-
-/// The most roles that a check names.
-const MAX_GRANTING_ROLES: usize = 20;
 
 /// Whether the user `$1` holds the permission `p` directly.
 macro_rules! direct {
@@ -40,25 +39,37 @@ macro_rules! own_roles {
     };
 }
 
+/// From what is given to the user, which is little; only who has the role admin holds all there are.
 const HELD: &str = concat!(
-    "SELECT held.* FROM (SELECT p.*, ",
+    "WITH given AS (
+        SELECT up.permission_id AS id FROM user_permissions up WHERE up.user_id = $1
+        UNION
+        SELECT rp.permission_id FROM user_roles ur JOIN role_permissions rp ON rp.role_id = ur.role_id
+            WHERE ur.user_id = $1
+        UNION
+        SELECT every.id FROM (SELECT p.id FROM user_roles ur JOIN roles r ON r.id = ur.role_id AND r.built_in
+            CROSS JOIN permissions p WHERE ur.user_id = $1 AND p.name > $2 ORDER BY p.name LIMIT $3) every
+    ), page AS (
+        SELECT p.* FROM given CROSS JOIN permissions p WHERE p.id = given.id AND p.name > $2
+            ORDER BY p.name LIMIT $3
+    )
+    SELECT p.*, ",
     direct!(),
     " AS direct, ",
     own_roles!(),
-    " AS roles
-        FROM permissions p WHERE p.name > $2) held
-    WHERE held.direct OR held.roles IS NOT NULL ORDER BY held.name LIMIT $3"
+    " AS roles FROM page p ORDER BY p.name"
 );
 
+/// The roles that would give a permission are the first twenty by name, as the contract says.
 const STANDINGS: &str = concat!(
     "SELECT p.name, ",
     direct!(),
     " AS direct, ",
     own_roles!(),
     " AS roles,
-        (SELECT string_agg(r.name, ',') FROM roles r WHERE ",
+        (SELECT string_agg(giver.name, ',') FROM (SELECT r.name FROM roles r WHERE ",
     gives!(),
-    ") AS granting
+    " ORDER BY r.name LIMIT 20) giver) AS granting
     FROM permissions p WHERE p.name IN "
 );
 
@@ -75,15 +86,12 @@ impl Store {
     ) -> Result<Page<EffectivePermission, NameCursor>, Error> {
         let after = after.map_or("", |cursor| cursor.name.as_str());
         let limit = i64::try_from(size).unwrap_or(i64::MAX).saturating_add(1);
-        let statement = Statement::from_sql_and_values(
-            self.database.backend(),
-            HELD,
-            [
-                Value::from(user_id.as_str()),
-                Value::from(after),
-                Value::from(limit),
-            ],
-        );
+        let values = [
+            Value::from(user_id.as_str()),
+            Value::from(after),
+            Value::from(limit),
+        ];
+        let statement = Statement::from_sql_and_values(self.database.backend(), HELD, values);
         let rows = HeldRow::find_by_statement(statement)
             .all(self.database.reader())
             .await?;
@@ -104,21 +112,24 @@ impl Store {
         user_id: &UserId,
         names: &[PermissionName],
     ) -> Result<Vec<Standing>, Error> {
-        let places: Vec<_> = (2..names.len() + 2)
-            .map(|place| format!("${place}"))
-            .collect();
-        let values =
-            std::iter::once(user_id.as_str()).chain(names.iter().map(PermissionName::as_str));
-        let statement = Statement::from_sql_and_values(
-            self.database.backend(),
-            format!("{STANDINGS}({})", places.join(", ")),
-            values.map(Value::from),
-        );
+        let statement = standings(self.database.backend(), user_id, names);
         let rows = StandingRow::find_by_statement(statement)
             .all(self.database.reader())
             .await?;
         Ok(rows.into_iter().map(Standing::from).collect())
     }
+}
+
+fn standings(backend: DbBackend, user_id: &UserId, names: &[PermissionName]) -> Statement {
+    let places: Vec<_> = (2..names.len() + 2)
+        .map(|place| format!("${place}"))
+        .collect();
+    let values = iter::once(user_id.as_str()).chain(names.iter().map(PermissionName::as_str));
+    Statement::from_sql_and_values(
+        backend,
+        format!("{STANDINGS}({})", places.join(", ")),
+        values.map(Value::from),
+    )
 }
 
 #[derive(FromQueryResult)]
@@ -148,12 +159,10 @@ impl From<HeldRow> for EffectivePermission {
 
 impl From<StandingRow> for Standing {
     fn from(row: StandingRow) -> Self {
-        let mut granting_roles = role_names(row.granting.as_deref());
-        granting_roles.truncate(MAX_GRANTING_ROLES);
         Self {
             name: PermissionName::stored(row.name),
             sources: sources(row.direct, row.roles.as_deref()),
-            granting_roles,
+            granting_roles: role_names(row.granting.as_deref()),
         }
     }
 }
@@ -176,3 +185,6 @@ fn role_names(joined: Option<&str>) -> Vec<RoleName> {
     names.sort_unstable();
     names
 }
+
+#[cfg(test)]
+mod tests;

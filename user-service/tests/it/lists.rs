@@ -134,6 +134,44 @@ async fn a_page_token_is_good_for_its_query_and_caller_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_user_holds_is_listed_page_by_page() {
+    for world in World::all().await {
+        let user = world.person().await;
+        world.assign(&user.id, "viewer").await;
+        world.grant(&user.id, "users.read").await;
+        world.grant(&user.id, "users.delete").await;
+        for user_id in [&user.id, &world.admin.id] {
+            let mut names = Vec::new();
+            let mut token = String::new();
+            loop {
+                let request = wire::ListUserPermissionsRequest {
+                    user_id: user_id.clone(),
+                    page_size: 3,
+                    page_token: token,
+                    ..Default::default()
+                };
+                let page = world
+                    .permissions()
+                    .list_user_permissions(world.by(user_id, request))
+                    .await
+                    .unwrap()
+                    .into_inner();
+                assert!(page.permissions.len() <= 3);
+                for held in page.permissions {
+                    assert!(!held.sources.is_empty());
+                    names.push(held.permission.unwrap().name);
+                }
+                token = page.next_page_token;
+                if token.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(names, world.get_self(user_id).await.unwrap().permissions);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn named_things_are_listed_by_name() {
     for world in World::all().await {
         let mut names = Vec::new();
