@@ -1,9 +1,12 @@
 //! A running service on a database of its own, an issuer of tokens, and clients.
 
+mod dynamic;
 mod grants;
 mod issuer;
+mod replica;
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -49,6 +52,7 @@ use user_service::{
 };
 
 use issuer::Issuer;
+pub(crate) use replica::Replica;
 
 /// The service key of auth-service.
 pub(crate) const SERVICE_KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -82,34 +86,15 @@ impl World {
     async fn on(database: TestDatabase) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder, database.url());
-        let clock: SharedClock = Arc::new(SystemClock);
-        let entropy: SharedEntropy = Arc::new(SystemEntropy);
         let issuer = Issuer::new();
-        let listeners = Listeners::on_free_ports().unwrap();
-        let shutdown = Shutdown::manual();
-        let app = App::start(
-            listeners,
-            shutdown.clone(),
-            Arc::clone(&clock),
-            entropy,
-            Registry::new(),
-            &config,
-            AccessSource::Given(access(&issuer, &clock)),
-        )
-        .await
-        .unwrap();
+        let (app, shutdown) = start(&config, &issuer).await;
         let addresses = app.addresses();
-        let lazy = |address| {
-            Channel::from_shared(format!("http://{address}"))
-                .unwrap()
-                .connect_lazy()
-        };
         let admin = app
             .store()
             .insert_administrator(
                 new_user("root"),
                 PasswordHash::parse("$argon2id$none").unwrap(),
-                clock.now(),
+                SystemClock.now(),
             )
             .await
             .unwrap();
@@ -247,6 +232,30 @@ impl World {
         drop((self.public, self.internal));
         self.app.ended().await.unwrap();
     }
+}
+
+/// A service that believes an issuer, on free ports.
+async fn start(config: &Config, issuer: &Issuer) -> (App, Shutdown) {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let access = access(issuer, &clock);
+    let shutdown = Shutdown::manual();
+    let app = App::start(
+        Listeners::on_free_ports().unwrap(),
+        shutdown.clone(),
+        clock,
+        entropy,
+        Registry::new(),
+        config,
+        AccessSource::Given(access),
+    );
+    (app.await.unwrap(), shutdown)
+}
+
+fn lazy(address: SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect_lazy()
 }
 
 /// A request with a token.

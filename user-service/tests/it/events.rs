@@ -1,0 +1,259 @@
+//! What each write tells the feed, from which other processes learn of it; one that changes nothing tells nothing.
+
+use std::collections::BTreeSet;
+
+use identity_kit::outbox;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde_json::{Value, json};
+use user_service::store::kinds::{
+    PASSWORD_CHANGED, PERMISSION_CHANGED, PERMISSION_DELETED, ROLE_CHANGED, ROLE_DELETED,
+    USER_CREATED, USER_DELETED, USER_RIGHTS_CHANGED, USER_STATUS_CHANGED, USER_TYPE_CHANGED,
+    USER_UPDATED,
+};
+
+use crate::harness::World;
+
+/// A call, by its service, its method and its message, and what it tells.
+type Step = (&'static str, &'static str, Value, &'static [&'static str]);
+
+/// What the calls act on beside a user; their ids are their names.
+const THINGS: [&str; 3] = [
+    "INSERT INTO roles (id, name, description, built_in, created_at, updated_at, version)
+     VALUES ('clerk', 'clerk', '', false, 0, 0, 1)",
+    "INSERT INTO permissions (id, name, description, built_in, created_at, updated_at, version)
+     VALUES ('sing', 'sing', '', false, 0, 0, 1)",
+    "INSERT INTO user_types (id, name, description, built_in, created_at, updated_at, version)
+     VALUES ('machine', 'machine', '', false, 0, 0, 1)",
+];
+
+fn users(user_id: &str) -> Vec<Step> {
+    const SERVICE: &str = "UserService";
+    let create = |username: &str| {
+        json!({
+            "username": username, "email": "ada@example.org", "first_name": "Ada", "last_name": "Lovelace",
+            "request_id": username,
+        })
+    };
+    let update = |user: Value| json!({ "user_id": user_id, "user": user });
+    let user = json!({ "user_id": user_id });
+    vec![
+        (SERVICE, "CreateUser", create("ada"), &[USER_CREATED]),
+        (SERVICE, "CreateUser", create("ada"), &[]),
+        (SERVICE, "CreateUser", create("taken"), &[]),
+        (
+            SERVICE,
+            "UpdateUser",
+            update(json!({ "last_name": "King" })),
+            &[USER_UPDATED],
+        ),
+        (SERVICE, "UpdateUser", update(json!({})), &[]),
+        (
+            SERVICE,
+            "DeactivateUser",
+            user.clone(),
+            &[USER_STATUS_CHANGED],
+        ),
+        (SERVICE, "DeactivateUser", user.clone(), &[]),
+        (SERVICE, "SuspendUser", user.clone(), &[USER_STATUS_CHANGED]),
+        (SERVICE, "SuspendUser", user.clone(), &[]),
+        (
+            SERVICE,
+            "ActivateUser",
+            user.clone(),
+            &[USER_STATUS_CHANGED],
+        ),
+        (SERVICE, "ActivateUser", user, &[]),
+    ]
+}
+
+fn rights(user_id: &str) -> Vec<Step> {
+    let roles = json!({ "user_id": user_id, "role_ids": ["clerk"] });
+    let nothing = json!({ "user_id": user_id, "role_ids": ["nothing"] });
+    let permissions = json!({ "user_id": user_id, "permission_ids": ["sing"] });
+    let of_role = json!({ "role_id": "clerk", "permission_ids": ["sing"] });
+    let hash = json!({
+        "user_id": user_id, "password_hash": "$argon2id$x", "operation_id": "one",
+        "cause": "PASSWORD_CHANGE_CAUSE_RESET",
+    });
+    let (role, permission) = ("RoleService", "PermissionService");
+    vec![
+        (role, "AssignRoles", nothing, &[]),
+        (role, "AssignRoles", roles.clone(), &[USER_RIGHTS_CHANGED]),
+        (role, "AssignRoles", roles.clone(), &[]),
+        (role, "UnassignRoles", roles.clone(), &[USER_RIGHTS_CHANGED]),
+        (role, "UnassignRoles", roles, &[]),
+        (
+            role,
+            "GrantRolePermissions",
+            of_role.clone(),
+            &[ROLE_CHANGED],
+        ),
+        (role, "GrantRolePermissions", of_role.clone(), &[]),
+        (
+            role,
+            "RevokeRolePermissions",
+            of_role.clone(),
+            &[ROLE_CHANGED],
+        ),
+        (role, "RevokeRolePermissions", of_role, &[]),
+        (
+            permission,
+            "GrantUserPermissions",
+            permissions.clone(),
+            &[USER_RIGHTS_CHANGED],
+        ),
+        (permission, "GrantUserPermissions", permissions.clone(), &[]),
+        (
+            permission,
+            "RevokeUserPermissions",
+            permissions.clone(),
+            &[USER_RIGHTS_CHANGED],
+        ),
+        (permission, "RevokeUserPermissions", permissions, &[]),
+        (
+            "CredentialService",
+            "SetPasswordHash",
+            hash.clone(),
+            &[PASSWORD_CHANGED],
+        ),
+        ("CredentialService", "SetPasswordHash", hash, &[]),
+    ]
+}
+
+fn named_things() -> Vec<Step> {
+    let (role, permission, kind) = ("RoleService", "PermissionService", "UserTypeService");
+    let new = json!({ "name": "new", "request_id": "new" });
+    let text = json!({ "description": "Other." });
+    vec![
+        (role, "CreateRole", new.clone(), &[ROLE_CHANGED]),
+        (role, "CreateRole", new.clone(), &[]),
+        (
+            role,
+            "UpdateRole",
+            json!({ "role_id": "clerk", "role": text }),
+            &[ROLE_CHANGED],
+        ),
+        (
+            role,
+            "UpdateRole",
+            json!({ "role_id": "clerk", "role": {} }),
+            &[],
+        ),
+        (
+            permission,
+            "CreatePermission",
+            json!({ "name": "new" }),
+            &[PERMISSION_CHANGED],
+        ),
+        (
+            permission,
+            "CreatePermission",
+            json!({ "name": "new" }),
+            &[],
+        ),
+        (
+            permission,
+            "UpdatePermission",
+            json!({ "permission_id": "sing", "permission": text }),
+            &[PERMISSION_CHANGED],
+        ),
+        (
+            permission,
+            "UpdatePermission",
+            json!({ "permission_id": "sing", "permission": {} }),
+            &[],
+        ),
+        (
+            kind,
+            "CreateUserType",
+            json!({ "name": "new" }),
+            &[USER_TYPE_CHANGED],
+        ),
+        (kind, "CreateUserType", json!({ "name": "new" }), &[]),
+        (
+            kind,
+            "UpdateUserType",
+            json!({ "user_type_id": "machine", "user_type": text }),
+            &[USER_TYPE_CHANGED],
+        ),
+        (
+            kind,
+            "UpdateUserType",
+            json!({ "user_type_id": "machine", "user_type": {} }),
+            &[],
+        ),
+    ]
+}
+
+fn deletions(user_id: &str) -> Vec<Step> {
+    let [user, role, permission, kind] = [
+        json!({ "user_id": user_id }),
+        json!({ "role_id": "clerk" }),
+        json!({ "permission_id": "sing" }),
+        json!({ "user_type_id": "machine" }),
+    ];
+    vec![
+        ("RoleService", "DeleteRole", role.clone(), &[ROLE_DELETED]),
+        ("RoleService", "DeleteRole", role, &[]),
+        (
+            "PermissionService",
+            "DeletePermission",
+            permission.clone(),
+            &[PERMISSION_DELETED],
+        ),
+        ("PermissionService", "DeletePermission", permission, &[]),
+        (
+            "UserTypeService",
+            "DeleteUserType",
+            kind.clone(),
+            &[USER_TYPE_CHANGED],
+        ),
+        ("UserTypeService", "DeleteUserType", kind, &[]),
+        ("UserService", "DeleteUser", user.clone(), &[USER_DELETED]),
+        ("UserService", "DeleteUser", user, &[]),
+    ]
+}
+
+/// The methods of the contract that write.
+fn writes(pool: &DescriptorPool) -> BTreeSet<String> {
+    const READS: [&str; 4] = ["Get", "List", "BatchGet", "Check"];
+    pool.services()
+        .filter(|service| service.package_name() == "identity.user.v1")
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .map(|method| method.name().to_owned())
+        .filter(|name| !READS.iter().any(|read| name.starts_with(read)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_write_tells_what_it_changes_and_nothing_else() {
+    let pool = DescriptorPool::decode(identity_proto::DESCRIPTOR_SET).unwrap();
+    for world in World::all().await {
+        world.sql(&THINGS).await;
+        let user_id = world.person().await.id;
+        let steps = [
+            users(&user_id),
+            rights(&user_id),
+            named_things(),
+            deletions(&user_id),
+        ];
+        let mut place = world.app.store().head().await.unwrap().revision;
+        let mut called = BTreeSet::new();
+        for (service, method, message, expected) in steps.concat() {
+            let service = pool
+                .get_service_by_name(&format!("identity.user.v1.{service}"))
+                .unwrap();
+            let input = service.methods().find(|found| found.name() == method);
+            let message = DynamicMessage::deserialize(input.unwrap().input(), message).unwrap();
+            let path = format!("/{}/{method}", service.full_name());
+            let answer = world.call(&path, message).await;
+            let reader = world.app.store().database().reader();
+            let events = outbox::read_after(reader, place, 10).await.unwrap();
+            let told: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+            assert_eq!(told, expected, "{method}: {answer:?}");
+            place = events.last().map_or(place, |event| event.position.revision);
+            called.insert(method.to_owned());
+        }
+        assert_eq!(called, writes(&pool));
+    }
+}
