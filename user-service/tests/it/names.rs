@@ -63,6 +63,8 @@ async fn a_role_lives_from_creation_to_deletion() {
             reason(world.roles().update_role(world.by_admin(describe)).await),
             ErrorReason::EtagMismatch
         );
+        let again = world.roles().create_role(create()).await.unwrap();
+        assert_eq!(again.into_inner().role, Some(described));
         let user = world.person().await;
         world.assign(&user.id, "auditor").await;
         let delete = wire::DeleteRoleRequest {
@@ -81,6 +83,10 @@ async fn a_role_lives_from_creation_to_deletion() {
         };
         assert_eq!(
             reason(world.roles().get_role(world.by_admin(get)).await),
+            ErrorReason::RoleNotFound
+        );
+        assert_eq!(
+            reason(world.roles().create_role(create()).await),
             ErrorReason::RoleNotFound
         );
     }
