@@ -4,7 +4,7 @@ use std::str::Utf8Error;
 
 use identity_kit::{
     clock::SharedClock,
-    entropy::{Entropy, SharedEntropy},
+    entropy::{self, Entropy, SharedEntropy},
     id::new_id,
     password::{HashError, HashPool, HashPoolError, NewPassword},
     secret::{SecretFileError, read_secret_file},
@@ -77,7 +77,7 @@ pub async fn run(
         .transpose()?;
     let raw = match &given {
         Some(secret) => str::from_utf8(secret.expose())?.to_owned(),
-        None => new_id(&*entropy),
+        None => new_password(&*entropy),
     };
     let forbidden = forbidden_passwords(
         &args.username,
@@ -105,6 +105,17 @@ pub async fn run(
     Ok(printed)
 }
 
+/// A password of 125 random bits, in five groups that can be read out. Drawn apart from ids, which are no secrets.
+fn new_password(entropy: &dyn Entropy) -> String {
+    const SYMBOLS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let drawn = entropy::bytes::<25>(entropy);
+    let groups = drawn.chunks(5).map(|group| {
+        let symbols = group.iter().map(|byte| SYMBOLS[usize::from(byte % 32)]);
+        symbols.map(char::from).collect::<String>()
+    });
+    groups.collect::<Vec<_>>().join("-")
+}
+
 fn parse(args: &CreateAdminArgs, entropy: &dyn Entropy) -> Result<NewUser, CreateAdminError> {
     let value = |flag: &str, problem: String| CreateAdminError::Value {
         flag: flag.to_owned(),
@@ -123,4 +134,42 @@ fn parse(args: &CreateAdminArgs, entropy: &dyn Entropy) -> Result<NewUser, Creat
         address: None,
         user_type_id: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use identity_kit::testing::SeededEntropy;
+
+    use super::*;
+
+    #[test]
+    fn a_drawn_password_has_five_groups_of_five_clear_symbols() {
+        let entropy = SeededEntropy::new(1);
+        let mut seen = HashSet::new();
+        for _ in 0..1_000 {
+            let password = new_password(&entropy);
+            let groups: Vec<_> = password.split('-').collect();
+            assert_eq!(
+                groups.iter().map(|group| group.len()).collect::<Vec<_>>(),
+                [5; 5]
+            );
+            let symbols: HashSet<char> = groups.concat().chars().collect();
+            assert!(symbols.iter().all(char::is_ascii_alphanumeric));
+            assert!(symbols.is_disjoint(&HashSet::from(['i', 'l', 'o', 'u'])));
+            assert!(NewPassword::parse(&password, &[]).is_ok());
+            assert!(seen.insert(password));
+        }
+    }
+
+    #[test]
+    fn every_symbol_is_drawn_in_every_place() {
+        let entropy = SeededEntropy::new(2);
+        let drawn: Vec<_> = (0..2_000).map(|_| new_password(&entropy)).collect();
+        for place in (0..29).filter(|place| place % 6 != 5) {
+            let symbols: HashSet<u8> = drawn.iter().map(|text| text.as_bytes()[place]).collect();
+            assert_eq!(symbols.len(), 32, "place {place}");
+        }
+    }
 }
