@@ -165,11 +165,9 @@ impl Config {
     /// Where the database is; only one process may serve an `SQLite` file.
     #[must_use]
     pub fn database(&self, exclusive: bool) -> DatabaseConfig {
-        let readers = self.database.database_max_readers;
         DatabaseConfig {
-            max_connections: (readers > 0).then_some(readers),
             exclusive,
-            ..DatabaseConfig::new(self.database.database_url.as_str())
+            ..DatabaseConfig::from(&self.database)
         }
     }
 

@@ -26,8 +26,4 @@ impl MigrationTrait for Migration {
         )
         .await
     }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
 }

@@ -40,8 +40,4 @@ impl MigrationTrait for Migration {
         )
         .await
     }
-
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
 }
