@@ -11,7 +11,7 @@ const MAX_USER_AGENT: usize = 200;
 
 /// The id of a call; the server's layers set it as an extension of the request.
 #[derive(Debug, Clone)]
-pub struct RequestId(HeaderValue);
+pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// An id of ASCII characters.
@@ -20,8 +20,7 @@ impl RequestId {
     }
 
     /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 
@@ -29,15 +28,6 @@ impl RequestId {
     pub(crate) fn header(&self) -> &HeaderValue {
         &self.0
     }
-}
-
-/// The id of the call; empty where no server stands in front.
-#[must_use]
-pub fn request_id<T>(request: &Request<T>) -> &str {
-    request
-        .extensions()
-        .get::<RequestId>()
-        .map_or("", RequestId::as_str)
 }
 
 /// The address at the other end of the socket. Headers that claim another one are not believed.

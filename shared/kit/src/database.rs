@@ -180,20 +180,6 @@ impl Database {
         }
     }
 
-    /// Whether the database answers and writes are taken.
-    ///
-    /// # Errors
-    ///
-    /// It does not, or they are not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        if let Engine::Sqlite(engine, _) = &self.0.engine
-            && !engine.is_writing()
-        {
-            return Err(StoreError::unavailable("the database is closed"));
-        }
-        Ok(self.reader().ping().await?)
-    }
-
     /// Runs `work` in a transaction and commits it together with the events that it emits.
     ///
     /// On PostgreSQL `work` runs again when a concurrent transaction won or the connection was lost before the

@@ -3,7 +3,7 @@
 mod monitor;
 mod probe;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
 use identity_guard::status::{ErrorReason, Failure};
@@ -21,25 +21,22 @@ pub use probe::{ProbeError, probe};
 
 use crate::{server::MAX_MESSAGE_BYTES, shutdown::Shutdown};
 
-/// The health of a listener: of each of its services, and of all of them together. Clones are one.
+/// The health of a listener, whose services all serve or do not. Clones are one.
 #[derive(Debug, Clone)]
 pub struct Health(Arc<watch::Sender<State>>);
 
 #[derive(Debug, Clone, Default)]
 struct State {
-    services: BTreeMap<String, bool>,
+    services: BTreeSet<String>,
+    serving: bool,
     stopping: bool,
 }
 
 impl State {
     /// The state of a service; of all of them for the empty name; `None` for an unknown one.
     fn is_serving(&self, service: &str) -> Option<bool> {
-        let serving = if service.is_empty() {
-            self.services.values().all(|serving| *serving)
-        } else {
-            *self.services.get(service)?
-        };
-        Some(serving && !self.stopping)
+        let is_known = service.is_empty() || self.services.contains(service);
+        is_known.then_some(self.serving && !self.stopping)
     }
 
     fn status(&self, service: &str) -> ServingStatus {
@@ -53,34 +50,20 @@ impl State {
 
 impl Health {
     /// The health of these services (`package.Service`), none of which serves yet.
-    ///
-    /// A listener serves as a whole when all of its services do.
     #[must_use]
     pub fn new<'a>(services: impl IntoIterator<Item = &'a str>) -> Self {
-        let services = services
-            .into_iter()
-            .map(|name| (name.to_owned(), false))
-            .collect();
+        let services = services.into_iter().map(str::to_owned).collect();
         Self(Arc::new(watch::Sender::new(State {
             services,
-            stopping: false,
+            ..State::default()
         })))
-    }
-
-    /// Says whether a service serves.
-    pub fn set(&self, service: &str, serving: bool) {
-        self.0.send_if_modified(|state| {
-            let before = state.services.insert(service.to_owned(), serving);
-            before != Some(serving)
-        });
     }
 
     /// Says of every service whether it serves.
     pub fn set_all(&self, serving: bool) {
         self.0.send_if_modified(|state| {
-            let changed = state.services.values().any(|before| *before != serving);
-            state.services.values_mut().for_each(|now| *now = serving);
-            changed
+            let before = std::mem::replace(&mut state.serving, serving);
+            before != serving
         });
     }
 
@@ -191,15 +174,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_serves_when_all_of_its_services_do() {
+    fn a_listener_tells_of_its_services_and_of_no_other() {
         let health = Health::new(["a.A", "b.B"]);
-        assert_eq!(health.is_serving(""), Some(false));
-        health.set("a.A", true);
-        assert_eq!(health.is_serving("a.A"), Some(true));
-        assert_eq!(health.is_serving(""), Some(false));
-        health.set("b.B", true);
-        assert_eq!(health.is_serving(""), Some(true));
-        assert_eq!(health.is_serving("c.C"), None);
+        for serving in [false, true, false] {
+            health.set_all(serving);
+            for service in ["", "a.A", "b.B"] {
+                assert_eq!(health.is_serving(service), Some(serving), "{service:?}");
+            }
+            assert_eq!(health.is_serving("c.C"), None);
+        }
     }
 
     #[test]

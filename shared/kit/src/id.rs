@@ -3,7 +3,7 @@
 use crate::entropy::{self, Entropy};
 
 /// Characters of an id.
-pub const ID_LENGTH: usize = 24;
+const ID_LENGTH: usize = 24;
 
 const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 const LETTERS: u8 = 26;
@@ -26,22 +26,20 @@ pub fn new_id(entropy: &dyn Entropy) -> String {
     id
 }
 
-/// Whether a text has the shape of an id.
-#[must_use]
-pub fn is_id(text: &str) -> bool {
-    text.len() == ID_LENGTH
-        && text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
     use crate::entropy::SystemEntropy;
+
+    fn is_id(text: &str) -> bool {
+        text.len() == ID_LENGTH
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    }
 
     #[test]
     fn ids_have_their_shape_and_differ() {
@@ -56,20 +54,6 @@ mod tests {
         for place in 0..ID_LENGTH {
             let seen: HashSet<u8> = ids.iter().map(|id| id.as_bytes()[place]).collect();
             assert_eq!(seen.len(), if place == 0 { 26 } else { 36 });
-        }
-    }
-
-    #[test]
-    fn other_texts_are_no_ids() {
-        let long = "a".repeat(25);
-        for text in [
-            "",
-            "a",
-            "1aaaaaaaaaaaaaaaaaaaaaaa",
-            "aaaaaaaaaaaaaaaaaaaaaaaA",
-            long.as_str(),
-        ] {
-            assert!(!is_id(text), "{text}");
         }
     }
 }

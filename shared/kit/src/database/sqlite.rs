@@ -140,10 +140,6 @@ impl Sqlite {
         }
     }
 
-    pub(super) fn is_writing(&self) -> bool {
-        !self.queue.is_closed()
-    }
-
     pub(super) fn dedicated(&self) -> DatabaseConnection {
         single(self.options.clone())
     }

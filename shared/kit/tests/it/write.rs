@@ -366,9 +366,9 @@ async fn closed_database_finishes_what_is_queued_and_takes_no_more() {
         .collect();
     let mut committed = 0;
     create(&database, "first").await.unwrap();
-    database.ping().await.unwrap();
+    database.reader().ping().await.unwrap();
     database.close().await;
-    assert!(database.ping().await.is_err());
+    assert!(database.reader().ping().await.is_err());
     for task in queued {
         match task.await.unwrap() {
             Ok(_) => committed += 1,

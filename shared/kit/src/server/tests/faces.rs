@@ -158,9 +158,7 @@ async fn each_listener_tells_its_own_health_and_its_changes() {
     assert_eq!(first.status(), ServingStatus::ServiceUnknown);
     refused(public.check(ask("no.Service")).await, ErrorReason::NotFound);
 
-    server
-        .public_health
-        .set("identity.auth.v1.SessionService", false);
+    server.public_health.set_all(false);
     let second = states.next().await.expect("tells").expect("succeeds");
     assert_eq!(second.status(), ServingStatus::NotServing);
     let other = internal.check(ask("")).await.expect("answers");

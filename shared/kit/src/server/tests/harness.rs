@@ -20,7 +20,7 @@ use tokio::{
 use tonic::{Request, Response, Status, Streaming, service::Routes, transport::Channel};
 
 use crate::{
-    context,
+    context::{self, RequestId},
     health::Health,
     server::{Addresses, Limits, Listeners, ServeError, ServerBuilder},
     shutdown::Shutdown,
@@ -74,8 +74,9 @@ fn seen<T>(request: &Request<T>) -> Session {
         .extensions()
         .get::<PeerInfo>()
         .map(|peer| peer.sans.to_vec());
+    let id = request.extensions().get().map(RequestId::as_str);
     Session {
-        id: context::request_id(request).to_owned(),
+        id: id.unwrap_or_default().to_owned(),
         client_id: std::thread::current().name().unwrap_or_default().to_owned(),
         ip_address: context::peer_network(request),
         user_agent: context::user_agent(request),
