@@ -53,6 +53,15 @@ pub const PUBLIC_SERVICES: [&str; 4] = [
 /// The services that are on the internal listener alone.
 pub const INTERNAL_SERVICES: [&str; 1] = [credential_service_server::SERVICE_NAME];
 
+/// Reads of one row by its key. `GetRole` is none of them: it answers with every permission that the role gives.
+const SHORT_METHODS: [&str; 5] = [
+    "/identity.user.v1.UserService/GetUser",
+    "/identity.user.v1.UserTypeService/GetUserType",
+    "/identity.user.v1.PermissionService/GetPermission",
+    "/identity.user.v1.CredentialService/GetCredential",
+    "/identity.user.v1.CredentialService/GetAccessSnapshot",
+];
+
 /// The name of the feed in consistency tokens.
 const FEED: &str = "user";
 
@@ -172,6 +181,7 @@ impl App {
             .guard(GuardLayer::new(Arc::new(guard)))
             .health(public.clone(), internal.clone())
             .reflection(config.server.reflection, &PUBLIC_SERVICES)
+            .short(&SHORT_METHODS)
             .metrics(registry);
         let state = access.state;
         let monitor = HealthMonitor {
@@ -255,5 +265,18 @@ impl Access {
             state,
             fallback: Some(Arc::new(fallback)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_methods_are_methods_of_the_contract() {
+        let rules = setup::rules().unwrap();
+        for path in SHORT_METHODS {
+            assert!(rules.get(path).is_some(), "{path}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! 4. **catch**: a panic becomes an error like any other, and is then traced and mended.
 //! 5. **shed**: what cannot be served in time is refused before it costs anything.
 //! 6. **deadline**: counts from the arrival, on a thread that a busy store cannot stop.
-//! 7. **dispatch**: leaves the connection's thread for the store's runtime, but for health, which never waits.
+//! 7. **dispatch**: leaves the connection's thread for the store's runtime, but for health and the short methods.
 //! 8. **doors**: health, reflection and plain HTTP, or the guard and behind it the RPCs.
 
 mod arrival;
@@ -21,7 +21,7 @@ mod shed;
 mod trace;
 mod wire;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use prometheus::Registry;
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -54,14 +54,17 @@ pub(crate) struct Calls {
     times: Arc<deadline::Times>,
     arrivals: Arrivals,
     store: Handle,
+    short: Arc<HashSet<&'static str>>,
 }
 
 impl Calls {
-    /// The shared part: metrics in `registry`, everything but health on `store`, no default deadline for `endless`.
+    /// The shared part: metrics in `registry`, no default deadline for `endless`, everything but health and `short` on
+    /// `store`.
     pub(crate) fn new(
         registry: &Registry,
         limits: &Limits,
         endless: &[&'static str],
+        short: &[&'static str],
         store: Handle,
     ) -> Result<Self, prometheus::Error> {
         let endless = endless.iter().copied().chain(doors::ENDLESS);
@@ -76,6 +79,7 @@ impl Calls {
                 endless: endless.collect(),
             }),
             store,
+            short: Arc::new(short.iter().copied().collect()),
         })
     }
 
@@ -94,7 +98,9 @@ impl Calls {
             .layer_fn(catch::Service::new)
             .layer_fn(|inner| shed::Service::new(inner, Arc::clone(&slots)))
             .layer_fn(|inner| deadline::Service::new(inner, Arc::clone(&self.times)))
-            .layer_fn(|inner| dispatch::Service::new(inner, self.store.clone()))
+            .layer_fn(|inner| {
+                dispatch::Service::new(inner, self.store.clone(), Arc::clone(&self.short))
+            })
             .service(doors)
     }
 }

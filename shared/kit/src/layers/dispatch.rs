@@ -1,13 +1,16 @@
-//! Chooses the thread of a call: one of the store's runtime, or the connection's own for reads of one thing.
+//! Chooses the thread of a call: one of the store's runtime, or the connection's own for methods named as short.
 //!
-//! Going to another thread and back wakes two threads, which costs as much as a short read itself. What may take long
-//! goes there all the same: on its connection's thread it would hold up the calls of all other connections.
+//! Going to another thread and back wakes two threads, which costs as much as a short read itself. Whatever is not
+//! known to be short goes there all the same: on its connection's thread it would hold up the calls of all other
+//! connections.
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     future::Future,
     panic::resume_unwind,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -25,11 +28,17 @@ pub(crate) struct Service<S> {
     inner: S,
     /// Where the database pools and the feeds are.
     store: Handle,
+    /// The paths of the methods that stay on the connection's thread.
+    short: Arc<HashSet<&'static str>>,
 }
 
 impl<S> Service<S> {
-    pub(super) fn new(inner: S, store: Handle) -> Self {
-        Self { inner, store }
+    pub(super) fn new(inner: S, store: Handle, short: Arc<HashSet<&'static str>>) -> Self {
+        Self {
+            inner,
+            store,
+            short,
+        }
     }
 }
 
@@ -54,7 +63,9 @@ where
     fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let deadline = request.extensions().get().map(|Deadline(at)| *at);
         let grpc = wire::is_grpc(&request);
-        let is_short = is_short(request.uri().path());
+        let path = request.uri().path();
+        // Health never waits.
+        let is_short = doors::is_health(path) || self.short.contains(path);
         let mut inner = self.inner.clone();
         // Called only where it runs: on the store's runtime, or within its context.
         let call = deadline::scope(deadline, async move { inner.call(request).await });
@@ -70,14 +81,6 @@ where
             grpc,
         }
     }
-}
-
-/// Whether a call reads one thing, which the contract names so, or asks for health, which never waits.
-fn is_short(path: &str) -> bool {
-    doors::is_health(path)
-        || path
-            .rsplit_once('/')
-            .is_some_and(|(_, method)| method.starts_with("Get"))
 }
 
 /// A call on this thread, within the context of the store's runtime: what it spawns and connects belongs there, and
@@ -146,4 +149,31 @@ fn stopping(grpc: bool) -> Response<Body> {
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use tower::Service as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_is_named_as_short_stays_on_its_connections_thread() {
+        let inner = tower::service_fn(|_| ready(Ok(Response::new(Body::empty()))));
+        let short = Arc::new(HashSet::from(["/a.B/GetOne"]));
+        let mut service = Service::new(inner, Handle::current(), short);
+        for (path, stays) in [
+            ("/a.B/GetOne", true),
+            ("/a.B/GetAll", false),
+            ("/c.D/GetOne", false),
+            ("/grpc.health.v1.Health/Check", true),
+        ] {
+            let mut request = Request::new(Body::empty());
+            *request.uri_mut() = path.parse().expect("a path");
+            let call = service.call(request);
+            assert_eq!(matches!(call, ResponseFuture::Here(_)), stays, "{path}");
+        }
+    }
 }

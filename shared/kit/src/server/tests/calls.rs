@@ -91,6 +91,22 @@ async fn calls_leave_the_threads_of_the_connections() {
 }
 
 #[tokio::test]
+async fn calls_of_a_short_method_stay_there() {
+    let server = TestServer::start_with(|builder| builder.short(&[LIST]));
+    let stayed = server
+        .client()
+        .list_sessions(list("ada"))
+        .await
+        .expect("answers");
+    assert!(
+        stayed.get_ref().sessions[0]
+            .client_id
+            .starts_with("identity-io-")
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_call_without_a_deadline_gets_the_servers() {
     let server = TestServer::within(Limits {
         max_call_time: Duration::from_millis(20),
