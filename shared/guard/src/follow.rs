@@ -1,5 +1,8 @@
-//! Keeps an access state in step with the live access feed of auth-service.
+//! Keeps an access state in step with the live access feed of auth-service; and the parts of a follower that other
+//! feeds need as well.
 
+mod pace;
+mod pings;
 mod session;
 mod translate;
 
@@ -8,27 +11,14 @@ use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 use identity_proto::auth::v1::{FeedCursor, access_feed_service_client::AccessFeedServiceClient};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
 
-use crate::{
-    channel::{IdentityChannel, retry::chance},
-    clock::SharedClock,
-    engine::AccessState,
-};
-use session::{End, Session};
+use crate::{channel::IdentityChannel, clock::SharedClock, engine::AccessState};
+pub use pace::{End, Pace};
+pub use pings::Pings;
+use session::Session;
 
 /// The largest message of the feed that is taken, in bytes.
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-
-/// The first and the longest wait before connecting again.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
-/// The longest wait that a server may ask for when it says goodbye.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
-
-/// The wait before asking again a server that refuses us: somebody has to change something first.
-const REFUSED_WAIT: Duration = Duration::from_secs(30);
 
 /// What [`AccessState::max_staleness`] may be, which the server takes as the lease of a follower.
 const STALENESS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
@@ -71,16 +61,6 @@ pub struct Follower {
     cursor: Option<FeedCursor>,
 }
 
-/// What the last session came to. The log tells of changes alone: a server that is away is tried many times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Following,
-    Lost,
-    Silent,
-    Refused(Code),
-    NotUnderstood,
-}
-
 impl Follower {
     /// Follows until cancelled, in a task of its own.
     ///
@@ -115,23 +95,12 @@ impl Follower {
     }
 
     async fn run(mut self) {
-        let mut standing = Standing::Following;
-        let mut losses = 0;
+        let mut pace = Pace::new("access");
         loop {
             let mut session = Session::new(&mut self);
             let end = session.run().await;
-            if session.was_live() {
-                standing = Standing::Following;
-                losses = 0;
-            }
-            let wait = wait_after(&end, losses, chance());
-            losses += 1;
+            let wait = pace.after(&end, session.was_live());
             self.take(&end);
-            let now = standing_after(&end);
-            if now != standing {
-                tell(&end);
-                standing = now;
-            }
             tokio::time::sleep(wait).await;
         }
     }
@@ -149,50 +118,6 @@ fn is_watcher_name(name: &str) -> bool {
     let is_valid =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._:-".contains(&byte);
     name.len() <= MAX_NAME_LENGTH && name.bytes().all(is_valid)
-}
-
-fn standing_after(end: &End) -> Standing {
-    match end {
-        End::Goodbye(_) => Standing::Following,
-        End::Lost(_) => Standing::Lost,
-        End::Silent => Standing::Silent,
-        End::Refused(code) => Standing::Refused(*code),
-        End::NotUnderstood(_) => Standing::NotUnderstood,
-    }
-}
-
-fn tell(end: &End) {
-    match end {
-        End::Goodbye(_) => {}
-        End::Lost(status) => tracing::warn!(code = ?status.code(), "access feed lost"),
-        End::Silent => tracing::warn!("access feed silent"),
-        End::Refused(code) => tracing::error!(?code, "access feed refused by its server"),
-        End::NotUnderstood(what) => {
-            tracing::error!(what, "access feed not understood, taking a new snapshot");
-        }
-    }
-}
-
-/// The wait after a session, before which `losses` in a row came to nothing.
-fn wait_after(end: &End, losses: u32, chance: u16) -> Duration {
-    match end {
-        End::Refused(_) => jittered(REFUSED_WAIT, chance),
-        End::Goodbye(asked) => backoff(losses, chance).max((*asked).min(LONGEST_GOODBYE)),
-        End::Lost(_) | End::Silent | End::NotUnderstood(_) => backoff(losses, chance),
-    }
-}
-
-/// The wait after `losses` sessions in a row that came to nothing: doubled each time.
-fn backoff(losses: u32, chance: u16) -> Duration {
-    let whole = FIRST_WAIT
-        .saturating_mul(2_u32.saturating_pow(losses))
-        .min(LONGEST_WAIT);
-    jittered(whole, chance)
-}
-
-/// A wait of which the upper half is random.
-fn jittered(whole: Duration, chance: u16) -> Duration {
-    whole / 2 + whole / 2 * u32::from(chance) / u32::from(u16::MAX)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One stream of the access feed, from Start to its end.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use identity_proto::auth::v1::{
     AccessChange, FeedCursor, SourceState, WatchRequest, WatchResponse,
@@ -12,10 +12,9 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status};
 
 use super::{
-    Follower,
+    End, Follower, Pings,
     translate::{self, NotUnderstood},
 };
 use crate::engine::{Snapshot, Source};
@@ -23,29 +22,12 @@ use crate::engine::{Snapshot, Source};
 /// The longest time between two pings.
 const PING_EVERY: Duration = Duration::from_millis(500);
 
-/// Pings whose answers are awaited; an answer that comes later proves nothing any more.
-const MAX_PINGS: usize = 64;
-
 /// What waits to be sent. A server that does not read is not waited for: pings are left out.
 const OUTGOING: usize = 16;
 
 /// How long a server may say nothing at all: it owes a checkpoint a second.
 const SHORTEST_SILENCE: Duration = Duration::from_secs(3);
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
-
-/// Why a stream ended.
-pub(super) enum End {
-    /// By an error, or the server closed it.
-    Lost(Status),
-    /// The server will not have this follower, and asking again soon does not change that.
-    Refused(Code),
-    /// The server stopped talking.
-    Silent,
-    /// The server ends it, and asks to wait.
-    Goodbye(Duration),
-    /// The server said something that this version does not understand.
-    NotUnderstood(&'static str),
-}
 
 impl From<NotUnderstood> for End {
     fn from(NotUnderstood(what): NotUnderstood) -> Self {
@@ -57,9 +39,7 @@ pub(super) struct Session<'f> {
     follower: &'f mut Follower,
     /// The snapshot that is being received.
     building: Option<Snapshot>,
-    /// Nonces of pings and when they were sent, on the steady clock; oldest first.
-    pings: VecDeque<(u64, Duration)>,
-    last_nonce: u64,
+    pings: Pings,
     acknowledged: Option<FeedCursor>,
     live: bool,
 }
@@ -69,8 +49,7 @@ impl<'f> Session<'f> {
         Self {
             follower,
             building: None,
-            pings: VecDeque::new(),
-            last_nonce: 0,
+            pings: Pings::default(),
             acknowledged: None,
             live: false,
         }
@@ -95,7 +74,7 @@ impl<'f> Session<'f> {
         say(&outgoing, Say::Start(self.start()))?;
         let watching = self.follower.client.watch(ReceiverStream::new(requests));
         let resumes = self.follower.cursor.is_some();
-        let lost = |status| lost(status, resumes);
+        let lost = |status| End::of(status, resumes);
         let mut stream = timeout(silence, watching)
             .await
             .map_err(|_| End::Silent)?
@@ -114,7 +93,7 @@ impl<'f> Session<'f> {
                     self.ping(&outgoing)?;
                 }
                 message = stream.message() => {
-                    let message = message.map_err(lost)?.ok_or_else(closed)?;
+                    let message = message.map_err(lost)?.ok_or_else(End::closed)?;
                     heard_at = Instant::now();
                     self.hear(message)?;
                 }
@@ -133,19 +112,11 @@ impl<'f> Session<'f> {
     }
 
     fn ping(&mut self, outgoing: &mpsc::Sender<WatchRequest>) -> Result<(), End> {
-        self.last_nonce += 1;
+        let nonce = self.pings.next_nonce();
         // The time before the sending: the age can come out too great, never too small.
         let sent_at = self.follower.clock.elapsed();
-        if say(
-            outgoing,
-            Say::Ping(Ping {
-                nonce: self.last_nonce,
-            }),
-        )? {
-            if self.pings.len() == MAX_PINGS {
-                self.pings.pop_front();
-            }
-            self.pings.push_back((self.last_nonce, sent_at));
+        if say(outgoing, Say::Ping(Ping { nonce }))? {
+            self.pings.sent(nonce, sent_at);
         }
         Ok(())
     }
@@ -175,7 +146,7 @@ impl<'f> Session<'f> {
             // It may have been long on its way, so it says where the feed is and not how old that is.
             Heard::Checkpoint(checkpoint) => self.see(&checkpoint.sources, None)?,
             Heard::Pong(pong) => {
-                if let Some(sent_at) = self.answered(pong.nonce) {
+                if let Some(sent_at) = self.pings.answered(pong.nonce) {
                     self.see(&pong.sources, Some(sent_at))?;
                 }
             }
@@ -228,13 +199,6 @@ impl<'f> Session<'f> {
         }
     }
 
-    /// When the ping with this nonce was sent; each counts once.
-    fn answered(&mut self, nonce: u64) -> Option<Duration> {
-        let index = self.pings.iter().position(|(sent, _)| *sent == nonce)?;
-        let (_, sent_at) = self.pings.remove(index)?;
-        Some(sent_at)
-    }
-
     /// Takes what the server says of its sources: all that it says was sent before has been applied by now.
     ///
     /// `asked_at` is when it was asked, on the steady clock. Its ages are grown by the whole time since then, since
@@ -278,48 +242,6 @@ fn say(outgoing: &mpsc::Sender<WatchRequest>, message: Say) -> Result<bool, End>
     match outgoing.try_send(request) {
         Ok(()) => Ok(true),
         Err(mpsc::error::TrySendError::Full(_)) => Ok(false),
-        Err(mpsc::error::TrySendError::Closed(_)) => Err(closed()),
-    }
-}
-
-fn closed() -> End {
-    End::Lost(Status::unavailable("the stream was closed"))
-}
-
-/// What an error of the stream means. Without a cause in the transport, the codes of a message that is not understood
-/// are made by the decoder, or by a server that cannot go on from where we are.
-fn lost(status: Status, resumes: bool) -> End {
-    let local = std::error::Error::source(&status).is_none();
-    match status.code() {
-        Code::PermissionDenied | Code::Unauthenticated => End::Refused(status.code()),
-        // Without a cursor there is nothing left that we could leave out.
-        Code::InvalidArgument if !resumes => End::Refused(status.code()),
-        Code::Internal | Code::OutOfRange | Code::DataLoss | Code::InvalidArgument if local => {
-            End::NotUnderstood("message")
-        }
-        _ => End::Lost(status),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_that_lasts_is_told_from_a_loss() {
-        let refused = |code, resumes| {
-            let end = lost(Status::new(code, ""), resumes);
-            matches!(end, End::Refused(told) if told == code)
-        };
-        for resumes in [false, true] {
-            assert!(refused(Code::PermissionDenied, resumes));
-            assert!(refused(Code::Unauthenticated, resumes));
-            assert!(!refused(Code::Unavailable, resumes));
-            assert!(!refused(Code::ResourceExhausted, resumes));
-        }
-        assert!(refused(Code::InvalidArgument, false));
-        // It may be the cursor that is wrong, and the next try has none.
-        let end = lost(Status::new(Code::InvalidArgument, ""), true);
-        assert!(matches!(end, End::NotUnderstood(_)));
+        Err(mpsc::error::TrySendError::Closed(_)) => Err(End::closed()),
     }
 }

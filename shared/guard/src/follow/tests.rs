@@ -9,6 +9,7 @@ use identity_proto::auth::v1::{
     watch_request::Message as Said,
     watch_response::{Changes, Checkpoint, Goodbye, Message as Answer, Pong, Reset, Snapshot},
 };
+use tonic::Code;
 
 use super::*;
 use crate::{
@@ -448,36 +449,4 @@ async fn a_refused_cursor_is_left_out_and_only_then_it_waits_long() {
     drop(stream);
     bench.feed.refuse(Code::InvalidArgument).await;
     assert_eq!(bench.feed.accept().await.start.cursor, None);
-}
-
-#[test]
-fn the_log_tells_changes_alone() {
-    let lost = || End::Lost(tonic::Status::unavailable("away"));
-    assert_eq!(standing_after(&lost()), standing_after(&lost()));
-    let refused = |code| standing_after(&End::Refused(code));
-    assert_ne!(standing_after(&lost()), refused(Code::PermissionDenied));
-    assert_ne!(
-        refused(Code::Unauthenticated),
-        refused(Code::PermissionDenied)
-    );
-    assert_eq!(
-        standing_after(&End::Goodbye(Duration::ZERO)),
-        Standing::Following
-    );
-}
-
-#[test]
-fn a_refusal_is_waited_out_for_half_a_minute_at_most() {
-    let refused = End::Refused(Code::PermissionDenied);
-    assert_eq!(wait_after(&refused, 0, u16::MAX), REFUSED_WAIT);
-    assert_eq!(wait_after(&refused, 9, 0), REFUSED_WAIT / 2);
-}
-
-#[test]
-fn waits_grow_to_a_second_and_half_of_them_is_random() {
-    assert_eq!(backoff(0, 0), FIRST_WAIT / 2);
-    assert_eq!(backoff(0, u16::MAX), FIRST_WAIT);
-    assert_eq!(backoff(3, u16::MAX), FIRST_WAIT * 8);
-    assert_eq!(backoff(40, u16::MAX), LONGEST_WAIT);
-    assert_eq!(backoff(u32::MAX, 0), LONGEST_WAIT / 2);
 }
