@@ -25,8 +25,8 @@ use identity_kit::{
     shutdown::Shutdown,
 };
 use identity_proto::user::v1::{
-    credential_service_server, permission_service_server, role_service_server, user_service_server,
-    user_type_service_server,
+    change_feed_service_server, credential_service_server, permission_service_server,
+    role_service_server, user_service_server, user_type_service_server,
 };
 use prometheus::Registry;
 use thiserror::Error as ThisError;
@@ -34,6 +34,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     config::{Config, RootSecretError},
+    feed::{ChangeFeed, ChangeHistory, Intake},
     grpc::Context,
     rights::StoredRights,
     routes,
@@ -51,9 +52,15 @@ pub const PUBLIC_SERVICES: [&str; 4] = [
 ];
 
 /// The services that are on the internal listener alone.
-pub const INTERNAL_SERVICES: [&str; 1] = [credential_service_server::SERVICE_NAME];
+pub const INTERNAL_SERVICES: [&str; 2] = [
+    credential_service_server::SERVICE_NAME,
+    change_feed_service_server::SERVICE_NAME,
+];
 
-/// Reads of one row by its key. `GetRole` is none of them: it answers with every permission that the role gives.
+/// Streams that last for as long as somebody listens.
+const ENDLESS_METHODS: [&str; 1] = ["/identity.user.v1.ChangeFeedService/Watch"];
+
+/// Reads of one row by its key. GetRole is none of them: it answers with every permission that the role gives.
 const SHORT_METHODS: [&str; 5] = [
     "/identity.user.v1.UserService/GetUser",
     "/identity.user.v1.UserTypeService/GetUserType",
@@ -144,11 +151,17 @@ impl App {
         let mut background = Background::default();
         let access = Access::of(access, config, &clock, &mut background)?;
         let store = setup::open(config, true, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let history = Arc::new(ChangeHistory::default());
+        let intake = Intake {
+            store: store.clone(),
+            rights: RightsFollower(store.rights_cache()),
+            history: Arc::clone(&history),
+        };
         let (tail, following) = Tail::spawn(
             store.database(),
             Arc::clone(&clock),
             background.until(),
-            Arc::new(RightsFollower(store.rights_cache())),
+            Arc::new(intake),
         );
         background.keep(following);
         let context = Arc::new(Context {
@@ -172,15 +185,22 @@ impl App {
             services,
             exempt: Vec::new(),
         });
+        let feed = ChangeFeed::new(
+            history,
+            store.database().clone(),
+            Arc::clone(&clock),
+            shutdown.draining().clone(),
+        );
         let public = Health::new(PUBLIC_SERVICES);
         let internal = Health::new(INTERNAL_SERVICES);
         let server = ServerBuilder::new(listeners)
             .configured(&config.server)?
             .public(routes::public(&context), axum::Router::new())
-            .internal(routes::internal(&context))
+            .internal(routes::internal(&context, feed))
             .guard(GuardLayer::new(Arc::new(guard)))
             .health(public.clone(), internal.clone())
             .reflection(config.server.reflection, &PUBLIC_SERVICES)
+            .endless(&ENDLESS_METHODS)
             .short(&SHORT_METHODS)
             .metrics(registry);
         let state = access.state;

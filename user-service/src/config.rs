@@ -86,7 +86,7 @@ pub struct AccessArgs {
     /// File with the secret of at least 32 bytes from which the keys of page and consistency tokens are derived
     #[arg(long, value_name = "FILE")]
     pub root_secret_file: Option<PathBuf>,
-    /// Who may call internal RPCs: `name;scopes=credentials;key-file=FILE` or `…;san=URI`; may be repeated
+    /// Who may call internal RPCs: `name;scopes=credentials,change_feed;key-file=FILE` or `…;san=URI`; may be repeated
     #[arg(long, value_name = "IDENTITY")]
     pub service_identity: Vec<String>,
     /// The `iss` that access tokens must have

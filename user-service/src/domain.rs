@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod address;
+pub mod change;
 pub mod credential;
 pub mod email;
 pub mod etag;

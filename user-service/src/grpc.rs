@@ -1,7 +1,7 @@
 //! The services on the wire: one RPC a file, each parses, acts and renders.
 
 mod context;
-mod convert;
+pub(crate) mod convert;
 mod credential;
 mod fields;
 mod permission;

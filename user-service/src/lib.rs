@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod create_admin;
 pub mod domain;
+pub mod feed;
 pub mod grpc;
 mod rights;
 mod routes;

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use identity_kit::server::MAX_MESSAGE_BYTES;
 use identity_proto::user::v1::{
+    change_feed_service_server::ChangeFeedServiceServer,
     credential_service_server::CredentialServiceServer,
     permission_service_server::PermissionServiceServer, role_service_server::RoleServiceServer,
     user_service_server::UserServiceServer, user_type_service_server::UserTypeServiceServer,
 };
 use tonic::service::{Routes, RoutesBuilder};
 
-use crate::grpc::{Context, Credentials, Permissions, Roles, UserTypes, Users};
+use crate::{
+    feed::ChangeFeed,
+    grpc::{Context, Credentials, Permissions, Roles, UserTypes, Users},
+};
 
 /// A service with the limits of messages.
 macro_rules! limited {
@@ -26,13 +30,15 @@ pub(crate) fn public(context: &Arc<Context>) -> Routes {
     services(context).routes()
 }
 
-/// For the other service: the same, so that it needs one channel, and what is for it alone.
-pub(crate) fn internal(context: &Arc<Context>) -> Routes {
+/// For other services: the same, so that they need one channel, and what is for them alone.
+pub(crate) fn internal(context: &Arc<Context>, feed: ChangeFeed) -> Routes {
     let mut builder = services(context);
-    builder.add_service(limited!(
-        CredentialServiceServer,
-        Credentials(Arc::clone(context))
-    ));
+    builder
+        .add_service(limited!(
+            CredentialServiceServer,
+            Credentials(Arc::clone(context))
+        ))
+        .add_service(limited!(ChangeFeedServiceServer, feed));
     builder.routes()
 }
 

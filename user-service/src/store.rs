@@ -12,6 +12,7 @@ use identity_kit::{
 
 mod access;
 mod administrators;
+mod changes;
 mod credential;
 mod entity;
 mod error;

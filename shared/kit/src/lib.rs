@@ -6,6 +6,7 @@ pub mod consistency;
 pub mod context;
 pub mod database;
 pub mod entropy;
+pub mod feed;
 pub mod health;
 pub mod id;
 pub mod idempotency;

@@ -85,6 +85,14 @@ impl ChangeCause {
         }
     }
 
+    /// The cause of a stored name.
+    #[must_use]
+    pub fn from_stored(name: &str) -> Option<Self> {
+        [Self::Rehash, Self::Change, Self::Reset]
+            .into_iter()
+            .find(|cause| cause.as_str() == name)
+    }
+
     /// Whether the user has now chosen the password.
     #[must_use]
     pub const fn is_chosen_by_user(self) -> bool {

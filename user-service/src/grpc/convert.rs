@@ -55,7 +55,7 @@ pub(super) fn address_parts(address: wire::Address) -> Address {
     }
 }
 
-pub(super) const fn status(status: UserStatus) -> wire::UserStatus {
+pub(crate) const fn status(status: UserStatus) -> wire::UserStatus {
     match status {
         UserStatus::Active => wire::UserStatus::Active,
         UserStatus::Inactive => wire::UserStatus::Inactive,

@@ -299,7 +299,7 @@ fn grants(joined: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
 }
 
 /// The parts of `name,name`, sorted, each once.
-fn names(joined: Option<&str>) -> Vec<PermissionName> {
+pub(super) fn names(joined: Option<&str>) -> Vec<PermissionName> {
     let mut names: Vec<_> = joined
         .unwrap_or_default()
         .split(',')

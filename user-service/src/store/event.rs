@@ -1,11 +1,12 @@
-//! What the feed tells about each change: ids only, so that no personal data outlives its user there.
+//! What the feed keeps of each change: no personal data, so that none outlives its user there.
 
 use identity_kit::database::{Event, WriteTransaction};
 use serde_json::json;
 
 use crate::domain::{
     credential::{ChangeCause, HashChange},
-    id::{PermissionId, RoleId, UserId, UserTypeId},
+    id::{RoleId, UserId, UserTypeId},
+    permission::Permission,
 };
 
 /// The kinds of events, as they stand in the feed.
@@ -26,9 +27,9 @@ pub mod kinds {
     pub const ROLE_CHANGED: &str = "role_changed";
     /// A role was deleted: `role_id`.
     pub const ROLE_DELETED: &str = "role_deleted";
-    /// A permission changed or was created: `permission_id`.
+    /// A permission changed or was created: `permission_id`, `name`.
     pub const PERMISSION_CHANGED: &str = "permission_changed";
-    /// A permission was deleted: `permission_id`.
+    /// A permission was deleted: `permission_id`, and its `name`, which nobody can look up any more.
     pub const PERMISSION_DELETED: &str = "permission_deleted";
     /// A type of users changed, was created or was deleted: `user_type_id`.
     pub const USER_TYPE_CHANGED: &str = "user_type_changed";
@@ -73,10 +74,15 @@ pub(super) fn role(transaction: &WriteTransaction, kind: &'static str, id: &Role
     });
 }
 
-pub(super) fn permission(transaction: &WriteTransaction, kind: &'static str, id: &PermissionId) {
+pub(super) fn permission(
+    transaction: &WriteTransaction,
+    kind: &'static str,
+    permission: &Permission,
+) {
+    let (id, name) = (permission.id.as_str(), permission.name.as_str());
     transaction.emit(Event {
         kind,
-        payload: json!({ "permission_id": id.as_str() }),
+        payload: json!({ "permission_id": id, "name": name }),
     });
 }
 

@@ -125,7 +125,7 @@ impl Store {
                     )
                     .exec_without_returning(transaction)
                     .await?;
-                    event::permission(transaction, kinds::PERMISSION_CHANGED, id);
+                    event::permission(transaction, kinds::PERMISSION_CHANGED, &permission);
                     Ok(permission)
                 })
             },
@@ -158,7 +158,7 @@ impl Store {
                     permission::Entity::delete_by_id(id.as_str())
                         .exec(transaction)
                         .await?;
-                    event::permission(transaction, kinds::PERMISSION_DELETED, id);
+                    event::permission(transaction, kinds::PERMISSION_DELETED, &permission);
                     Ok(())
                 })
             },
@@ -188,7 +188,7 @@ pub(super) async fn insert(
         .exec_without_returning(transaction)
         .await
         .map_err(name_taken)?;
-    event::permission(transaction, kinds::PERMISSION_CHANGED, &permission.id);
+    event::permission(transaction, kinds::PERMISSION_CHANGED, &permission);
     Ok(permission)
 }
 

@@ -179,14 +179,11 @@ async fn seed_permissions(
         .filter(|row| row.built_in != named.contains(&row.name))
         .collect();
     for permission in &added {
-        event::permission(transaction, kinds::PERMISSION_CHANGED, &permission.id);
+        event::permission(transaction, kinds::PERMISSION_CHANGED, permission);
     }
-    for row in &turned {
-        event::permission(
-            transaction,
-            kinds::PERMISSION_CHANGED,
-            &PermissionId::stored(row.id.clone()),
-        );
+    for &row in &turned {
+        let permission = row.clone().into();
+        event::permission(transaction, kinds::PERMISSION_CHANGED, &permission);
     }
     if !turned.is_empty() {
         permission::Entity::update_many()

@@ -364,7 +364,7 @@ fn config(folder: &TempDir, database_url: &str) -> Config {
             format!("--database-url={database_url}"),
             format!("--root-secret-file={}", root.display()),
             format!(
-                "--service-identity=auth-service;scopes=credentials;key-file={}",
+                "--service-identity=auth-service;scopes=credentials,change_feed;key-file={}",
                 key.display()
             ),
             format!(

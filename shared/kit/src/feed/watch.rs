@@ -1,0 +1,403 @@
+//! One watcher: from its Start to its end, in step with the memory.
+
+use std::{convert::Infallible, ops::RangeInclusive, pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::Stream;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::history::{History, Ledger, Missing, Placed, Standpoint};
+use crate::{
+    clock::SharedClock,
+    database::Database,
+    outbox::{self, Cursor, Read},
+    status::{ErrorReason, Failure},
+    violations::Violations,
+};
+
+/// Messages on their way to one watcher, each of one part at most. A slow one holds no more than this; what it misses
+/// waits in shared memory.
+const OUTGOING: usize = 4;
+/// Between two checkpoints.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// How long a watcher may take to begin, and to take a message, before it is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What a watcher waits at least after a goodbye.
+const RECONNECT_DELAY: Duration = Duration::from_millis(100);
+/// The shortest and the longest lease.
+const LEASES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(5);
+/// The longest name of a watcher, in characters.
+const MAX_NAME_LENGTH: usize = 64;
+
+/// The words of a feed's contract.
+pub trait Protocol: Send + Sync + 'static {
+    /// What a snapshot tells.
+    type Ledger: Ledger;
+    /// What a watcher sends.
+    type Request: Send + 'static;
+    /// What it is sent.
+    type Response: Send + 'static;
+    /// Which changes a watcher asked for.
+    type Wanted: Send + Sync + 'static;
+    /// How far a snapshot has been sent.
+    type Place: Send + 'static;
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    ///
+    /// `INVALID_FIELDS` with everything that is wrong with a Start.
+    fn hear(&self, request: Self::Request) -> Result<Heard<Self::Wanted>, Failure>;
+
+    /// The part of a snapshot after a place, of at most [`PART`](super::PART) entries; `None` after the last. What
+    /// comes while parts are sent may stand in them or not: its change follows.
+    fn part(
+        &self,
+        ledger: &Self::Ledger,
+        after: Option<Self::Place>,
+    ) -> Option<(Self::Place, Self::Response)>;
+
+    /// The end of a snapshot, with its position.
+    fn last_part(&self, ledger: &Self::Ledger, cursor: &Cursor) -> Self::Response;
+
+    /// Those of the changes that are wanted; `None` when there are none.
+    fn changes(
+        &self,
+        wanted: &Self::Wanted,
+        changes: &[Placed<<Self::Ledger as Ledger>::Change>],
+    ) -> Option<Self::Response>;
+
+    /// Everything follows.
+    fn reset(&self) -> Self::Response;
+
+    /// How new the feed is; `None` before it was ever proven.
+    fn checkpoint(&self, freshness: Option<Freshness<'_>>) -> Self::Response;
+
+    /// The answer to a ping.
+    fn pong(&self, nonce: u64, freshness: Option<Freshness<'_>>) -> Self::Response;
+
+    /// The end of the stream, with the least time to wait.
+    fn goodbye(&self, delay: Duration) -> Self::Response;
+}
+
+/// What a watcher says.
+#[derive(Debug)]
+pub enum Heard<W> {
+    /// It begins.
+    Start(Start<W>),
+    /// It asks for a pong with this nonce.
+    Ping(u64),
+    /// It has taken everything up to here.
+    Acknowledge(Option<Cursor>),
+    /// A message of a later version, which asks for nothing that is promised here.
+    Unknown,
+}
+
+/// How a watcher begins.
+#[derive(Debug)]
+pub struct Start<W> {
+    /// Where it goes on; none means with a snapshot.
+    pub cursor: Option<Cursor>,
+    /// Its name in logs.
+    pub watcher: String,
+    /// Which changes it wants.
+    pub wanted: W,
+}
+
+impl<W> Start<W> {
+    /// A start of parts as they stand on the wire, with what is wrong with them.
+    pub fn read(
+        violations: &mut Violations,
+        cursor: Option<Cursor>,
+        max_staleness: Option<prost_types::Duration>,
+        watcher: String,
+        wanted: W,
+    ) -> Self {
+        let lease = max_staleness.and_then(|lease| Duration::try_from(lease).ok());
+        if !lease.is_some_and(|lease| LEASES.contains(&lease)) {
+            violations.add("start.max_staleness", "must be 100 ms to 5 min");
+        }
+        if !is_name(&watcher) {
+            violations.add(
+                "start.watcher_name",
+                "must be at most 64 characters of a-z, 0-9, '.', '_', ':' and '-'",
+            );
+        }
+        Self {
+            cursor,
+            watcher,
+            wanted,
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_valid =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._:-".contains(&byte);
+    name.len() <= MAX_NAME_LENGTH && name.bytes().all(is_valid)
+}
+
+/// How new what was sent is.
+#[derive(Clone, Copy, Debug)]
+pub struct Freshness<'a> {
+    /// Everything up to here was sent.
+    pub cursor: &'a Cursor,
+    /// How old the newest proof is that this is everything.
+    pub age: Duration,
+}
+
+/// What watchers are served from.
+pub struct Source<P: Protocol> {
+    /// The words.
+    pub protocol: Arc<P>,
+    /// The feed in memory.
+    pub history: Arc<History<P::Ledger>>,
+    /// The database, where the cursor of a watcher that comes back is looked up.
+    pub database: Database,
+    /// Time.
+    pub clock: SharedClock,
+    /// Cancelled when streams have to end.
+    pub draining: CancellationToken,
+}
+
+impl<P: Protocol> Clone for Source<P> {
+    fn clone(&self) -> Self {
+        Self {
+            protocol: Arc::clone(&self.protocol),
+            history: Arc::clone(&self.history),
+            database: self.database.clone(),
+            clock: Arc::clone(&self.clock),
+            draining: self.draining.clone(),
+        }
+    }
+}
+
+/// A stream of answers.
+pub type Answers<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
+
+/// Serves one watcher, in a task of its own, for as long as it takes the answers.
+#[must_use]
+pub fn serve<P: Protocol>(
+    source: &Source<P>,
+    incoming: Streaming<P::Request>,
+) -> Answers<P::Response> {
+    let (outgoing, answers) = mpsc::channel(OUTGOING);
+    let watch = Watch {
+        source: source.clone(),
+        incoming,
+        outgoing,
+        standpoint: None,
+        fresh_at: None,
+    };
+    tokio::spawn(watch.run());
+    Box::pin(ReceiverStream::new(answers))
+}
+
+/// Why a stream ends.
+enum End {
+    /// The watcher has left or is too slow.
+    Left,
+    /// The server is about to stop.
+    Draining,
+    /// The watcher is told why.
+    Refused(Box<Status>),
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(Box::new(failure.into()))
+    }
+}
+
+struct Watch<P: Protocol> {
+    source: Source<P>,
+    incoming: Streaming<P::Request>,
+    outgoing: mpsc::Sender<Result<P::Response, Status>>,
+    /// Where the watcher stands when it has all that was sent; none before the snapshot.
+    standpoint: Option<Standpoint>,
+    /// When all that was sent was proven to be everything.
+    fresh_at: Option<Duration>,
+}
+
+impl<P: Protocol> Watch<P> {
+    async fn run(mut self) {
+        let draining = self.source.draining.clone();
+        let end = tokio::select! {
+            end = self.serve() => end,
+            () = draining.cancelled() => End::Draining,
+        };
+        let last = match end {
+            End::Left => return,
+            End::Draining => Ok(self.source.protocol.goodbye(RECONNECT_DELAY)),
+            End::Refused(status) => Err(*status),
+        };
+        // Whether it arrives or not, the stream ends here.
+        let _ = timeout(PATIENCE, self.outgoing.send(last)).await;
+    }
+
+    async fn serve(&mut self) -> End {
+        match self.follow().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        }
+    }
+
+    async fn follow(&mut self) -> Result<Infallible, End> {
+        let mut changed = self.source.history.changes();
+        let wanted = self.begin().await?;
+        let mut checkpoints = interval(CHECKPOINT_EVERY);
+        checkpoints.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            changed.mark_unchanged();
+            self.catch_up(&wanted).await?;
+            tokio::select! {
+                woken = changed.changed() => woken.map_err(|_| End::Draining)?,
+                heard = self.incoming.message() => match heard.map_err(|_| End::Left)? {
+                    None => return Err(End::Left),
+                    Some(request) => self.hear(request, &wanted).await?,
+                },
+                _ = checkpoints.tick() => {
+                    self.catch_up(&wanted).await?;
+                    self.send(self.source.protocol.checkpoint(self.freshness())).await?;
+                }
+            }
+        }
+    }
+
+    /// Hears the Start, and takes its cursor where it is one of this database's own.
+    async fn begin(&mut self) -> Result<P::Wanted, End> {
+        let first = timeout(PATIENCE, self.incoming.message())
+            .await
+            .map_err(|_| End::Left)?
+            .map_err(|_| End::Left)?
+            .ok_or(End::Left)?;
+        let Heard::Start(start) = self.source.protocol.hear(first)? else {
+            return Err(Failure::invalid_fields([("start", "must be the first message")]).into());
+        };
+        if let Some(cursor) = start.cursor
+            && self.is_own(&cursor).await?
+        {
+            self.standpoint = self.source.history.standpoint().map(|now| Standpoint {
+                history: now.history,
+                cursor,
+            });
+        }
+        let resumed = self.standpoint.is_some();
+        tracing::info!(watcher = start.watcher, resumed, "watching the feed");
+        Ok(start.wanted)
+    }
+
+    /// Whether the row at a cursor is the one that the watcher saw. A restored or copied database has another.
+    async fn is_own(&self, cursor: &Cursor) -> Result<bool, End> {
+        match outbox::read(self.source.database.reader(), cursor, 1).await {
+            Ok(Read::Events { .. }) => Ok(true),
+            Ok(Read::Reset) => Ok(false),
+            Err(error) => Err(Failure::from(error).into()),
+        }
+    }
+
+    async fn hear(&mut self, request: P::Request, wanted: &P::Wanted) -> Result<(), End> {
+        match self.source.protocol.hear(request)? {
+            Heard::Ping(nonce) => {
+                // Read after the ping was: what it proves is newer than its sending.
+                self.catch_up(wanted).await?;
+                let pong = self.source.protocol.pong(nonce, self.freshness());
+                self.send(pong).await
+            }
+            Heard::Acknowledge(cursor) => {
+                let revision = cursor.map(|cursor| cursor.position.revision);
+                tracing::trace!(revision, "acknowledged");
+                Ok(())
+            }
+            Heard::Start(_) => {
+                Err(Failure::invalid_fields([("start", "must be the first message alone")]).into())
+            }
+            Heard::Unknown => Ok(()),
+        }
+    }
+
+    /// Sends what the watcher has not, part after part: no more of it waits here than the channel holds.
+    async fn catch_up(&mut self, wanted: &P::Wanted) -> Result<(), End> {
+        // Before the memory is loaded there is nothing to say.
+        while let Some(view) = self.source.history.view(self.standpoint.as_ref()) {
+            let mut left_out = false;
+            let is_everything = match view.missing {
+                Missing::Changes { changes, all } => {
+                    if !changes.is_empty() {
+                        match self.source.protocol.changes(wanted, &changes) {
+                            Some(message) => self.send(message).await?,
+                            None => left_out = true,
+                        }
+                    }
+                    all
+                }
+                Missing::Everything => self.send_everything(&view.standpoint).await?,
+            };
+            self.standpoint = Some(view.standpoint);
+            if is_everything {
+                self.fresh_at = view.fresh_at;
+                if left_out {
+                    // It cannot see otherwise how far it is.
+                    self.send(self.source.protocol.checkpoint(self.freshness()))
+                        .await?;
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a snapshot; false when another history began meanwhile, and nobody can stand where this one was.
+    async fn send_everything(&mut self, standpoint: &Standpoint) -> Result<bool, End> {
+        let source = self.source.clone();
+        let (protocol, history) = (&source.protocol, Some(standpoint.history));
+        self.send(protocol.reset()).await?;
+        let mut place = None;
+        loop {
+            let after = place.take();
+            let Some(part) = source
+                .history
+                .look(history, |ledger| protocol.part(ledger, after))
+            else {
+                return Ok(false);
+            };
+            let Some((next, message)) = part else { break };
+            place = Some(next);
+            self.send(message).await?;
+        }
+        let last = source.history.look(history, |ledger| {
+            protocol.last_part(ledger, &standpoint.cursor)
+        });
+        let Some(last) = last else { return Ok(false) };
+        self.send(last).await?;
+        Ok(true)
+    }
+
+    /// What was sent, as old as it is now; nothing where it was never proven to be everything.
+    fn freshness(&self) -> Option<Freshness<'_>> {
+        let standpoint = self.standpoint.as_ref()?;
+        Some(Freshness {
+            cursor: &standpoint.cursor,
+            age: self.source.clock.elapsed().saturating_sub(self.fresh_at?),
+        })
+    }
+
+    /// A watcher that takes nothing for long is given up; it comes back with its cursor.
+    async fn send(&self, message: P::Response) -> Result<(), End> {
+        match timeout(PATIENCE, self.outgoing.send(Ok(message))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Left),
+            Err(_) => Err(Failure::new(
+                ErrorReason::DependencyUnavailable,
+                "the watcher is too slow; connect again",
+            )
+            .with_retry_after(RECONNECT_DELAY)
+            .into()),
+        }
+    }
+}
