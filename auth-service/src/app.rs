@@ -41,6 +41,7 @@ use crate::{
     housekeeping::Housekeeping,
     http, routes,
     setup::{self, SetupError},
+    upstream::Upstream,
 };
 
 /// The services of the public listener.
@@ -134,7 +135,7 @@ impl App {
         let root = config.access.root_secret()?;
         let services = ServiceIdentities::parse(&config.access.service_identity)?;
         let rules = rules()?;
-        let directory = directory.open(config, &clock)?;
+        let (directory, channel) = directory.open(config, &clock)?;
         let addresses = listeners.addresses()?;
         let database = setup::open(config, Arc::clone(&clock), Arc::clone(&entropy)).await?;
         let parts = Parts {
@@ -149,6 +150,10 @@ impl App {
         let mut background = Background::default();
         let authority = parts.authority(keys, &memory, directory, &mut background)?;
         let authority = Arc::new(authority);
+        if let Some(channel) = channel {
+            let upstream = Upstream::new(channel, Arc::clone(&authority));
+            background.spawn(upstream.run(background.until()));
+        }
         let guard = Guard::new(GuardConfig {
             rules: Arc::new(rules),
             state: Arc::clone(&authority.state),
@@ -162,6 +167,7 @@ impl App {
             parts.database.clone(),
             Arc::clone(&parts.clock),
             authority.issuer.clone(),
+            Arc::clone(&authority.state),
             shutdown.draining().clone(),
         );
         let public = Health::new(PUBLIC_SERVICES);
@@ -222,12 +228,13 @@ impl DirectorySource {
         self,
         config: &Config,
         clock: &SharedClock,
-    ) -> Result<Arc<dyn UserDirectory>, ChannelError> {
+    ) -> Result<(Arc<dyn UserDirectory>, Option<IdentityChannel>), ChannelError> {
         match self {
-            Self::Given(directory) => Ok(directory),
+            Self::Given(directory) => Ok((directory, None)),
             Self::Remote => {
                 let channel = IdentityChannel::new(config.access.channel(), Arc::clone(clock))?;
-                Ok(Arc::new(GrpcUserDirectory::new(channel)))
+                let directory = GrpcUserDirectory::new(channel.clone());
+                Ok((Arc::new(directory), Some(channel)))
             }
         }
     }

@@ -13,3 +13,4 @@ pub mod retry_key;
 pub mod session;
 pub mod signing_key;
 pub mod throttle;
+pub mod user_change;

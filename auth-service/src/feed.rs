@@ -2,37 +2,29 @@
 
 mod intake;
 mod memory;
-mod watch;
 mod wire;
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use futures_util::Stream;
-use identity_guard::clock::SharedClock;
-use identity_kit::database::Database;
+use identity_guard::{clock::SharedClock, engine::AccessState};
+use identity_kit::{
+    database::Database,
+    feed::{Answers, Source, serve},
+};
 use identity_proto::auth::v1::{
     WatchRequest, WatchResponse, access_feed_service_server::AccessFeedService,
 };
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-pub use self::{intake::Intake, memory::FeedMemory};
-
-/// Messages on their way to one watcher, each of one part at most. A slow one holds no more than this; what it misses
-/// waits in shared memory.
-const OUTGOING: usize = 4;
+pub use self::{
+    intake::Intake,
+    memory::{AccessLedger, Change, FeedMemory, prune},
+};
+use wire::Words;
 
 /// The live feed, for guards and replicas.
-#[derive(Clone)]
-pub struct AccessFeedGrpc {
-    memory: Arc<FeedMemory>,
-    database: Database,
-    clock: SharedClock,
-    issuer: String,
-    draining: CancellationToken,
-}
+pub struct AccessFeedGrpc(Source<Words>);
 
 impl AccessFeedGrpc {
     /// From this memory; streams end with a goodbye when `draining` is cancelled.
@@ -42,29 +34,27 @@ impl AccessFeedGrpc {
         database: Database,
         clock: SharedClock,
         issuer: String,
+        state: Arc<AccessState>,
         draining: CancellationToken,
     ) -> Self {
-        Self {
-            memory,
+        Self(Source {
+            protocol: Arc::new(Words { issuer, state }),
+            history: memory,
             database,
             clock,
-            issuer,
             draining,
-        }
+        })
     }
 }
 
 #[tonic::async_trait]
 impl AccessFeedService for AccessFeedGrpc {
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
+    type WatchStream = Answers<WatchResponse>;
 
     async fn watch(
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let (outgoing, answers) = mpsc::channel(OUTGOING);
-        let watching = watch::Watch::new(self.clone(), request.into_inner(), outgoing);
-        tokio::spawn(watching.run());
-        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+        Ok(Response::new(serve(&self.0, request.into_inner())))
     }
 }

@@ -9,7 +9,11 @@ use identity_kit::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{domain::policy::SessionPolicy, feed::FeedMemory, store::housekeeping::sweep};
+use crate::{
+    domain::policy::SessionPolicy,
+    feed::{FeedMemory, prune},
+    store::housekeeping::sweep,
+};
 
 /// Between two looks where the last one found nothing.
 const EVERY: Duration = Duration::from_secs(30);
@@ -55,7 +59,7 @@ impl Housekeeping {
     /// Gives how many rows were over.
     async fn turn(&self, trimmed_at: &mut Option<Timestamp>) -> Result<u64, StoreError> {
         let now = self.clock.now();
-        self.memory.prune(now);
+        prune(&self.memory, now);
         let touched = sweep(&self.database, now, &self.policy).await?;
         if trimmed_at.is_none_or(|last| last.plus(TRIM_EVERY) <= now) {
             outbox::trim(&self.database, now.minus(KEEP_EVENTS)).await?;

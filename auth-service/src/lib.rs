@@ -14,3 +14,4 @@ mod routes;
 pub mod setup;
 pub mod signer;
 pub mod store;
+mod upstream;

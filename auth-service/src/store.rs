@@ -12,4 +12,5 @@ pub mod refresh;
 pub mod sessions;
 pub mod subjects;
 pub mod throttles;
+pub mod user_feed;
 mod values;

@@ -14,7 +14,7 @@ use crate::{
     },
     store::{
         endings::{self, Ended, Ending},
-        sessions,
+        sessions, user_feed,
     },
 };
 
@@ -86,6 +86,19 @@ impl Authority {
         let live = self.live(&ending).await?;
         let ended = endings::end_unusable(&self.database, status_at, &ending).await;
         self.concluded(ended, live.iter())
+    }
+
+    /// Ends and removes everything that is held about a user who is gone.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Authority::end_all_sessions`].
+    pub async fn erase(&self, user_id: &UserId) -> Result<(), AuthError> {
+        let ending = self.ending(user_id);
+        let live = self.live(&ending).await?;
+        let ended = user_feed::erase(&self.database, &ending).await;
+        self.concluded(ended, live.iter())?;
+        Ok(())
     }
 
     /// Makes ended credentials refused by this process, at once.

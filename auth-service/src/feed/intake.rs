@@ -12,10 +12,11 @@ use identity_guard::{
 };
 use identity_kit::{
     database::{Database, StoreError},
+    feed::{KEPT_CHANGES, Placed},
     outbox::{self, StoredEvent, TailHandler},
 };
 
-use super::memory::{Change, FeedMemory, FeedSnapshot, KEPT_CHANGES, Placed};
+use super::memory::{AccessLedger, Change, FeedMemory, placed};
 use crate::{
     authority::{KeyRing, KeyRingError},
     domain::{
@@ -48,10 +49,7 @@ impl TailHandler for Intake {
             let change = self.change(event).await?;
             self.state.apply_change(to_engine(&change)?);
             self.state.advance_to(event.position.clone());
-            self.memory.push(Placed {
-                cursor: event.cursor(),
-                change,
-            });
+            self.memory.push(placed(event.cursor(), change));
         }
         self.memory.wake();
         Ok(())
@@ -79,33 +77,21 @@ impl TailHandler for Intake {
             position: cursor.position.clone(),
         });
         let kept = self.kept_changes(head.revision).await?;
-        let snapshot = FeedSnapshot {
-            keys,
-            sessions: sessions
-                .into_iter()
-                .map(|revoked| (revoked.session_id.clone(), revoked))
-                .collect(),
-            subjects: subjects
-                .into_iter()
-                .map(|revoked| (revoked.user_id.clone(), revoked))
-                .collect(),
-        };
-        self.memory.replace(cursor, snapshot, kept);
+        let ledger = AccessLedger::new(keys, sessions, subjects);
+        self.memory.replace(cursor, ledger, kept);
         Ok(())
     }
 }
 
 impl Intake {
     /// The changes that led to a revision, so that watchers can resume although this process is new.
-    async fn kept_changes(&self, revision: u64) -> Result<Vec<Placed>, StoreError> {
+    async fn kept_changes(&self, revision: u64) -> Result<Vec<Placed<Change>>, StoreError> {
         let kept = KEPT_CHANGES as u64;
         let from = revision.saturating_sub(kept);
         let mut changes = Vec::new();
         for event in outbox::read_after(self.database.aside(), from, kept).await? {
             if event.position.revision <= revision {
-                let cursor = event.cursor();
-                let change = self.change(&event).await?;
-                changes.push(Placed { cursor, change });
+                changes.push(placed(event.cursor(), self.change(&event).await?));
             }
         }
         Ok(changes)

@@ -1,138 +1,176 @@
-//! Feed to wire, and the first words of a watcher from it.
+//! Feed to wire, and the words of a watcher from it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use identity_guard::{position::Position, status::Failure};
-use identity_kit::{outbox::Cursor, violations::Violations};
+use identity_guard::{
+    engine::{AccessState, Source},
+    position::Position,
+    status::Failure,
+};
+use identity_kit::{
+    feed::{Freshness, Heard, Placed, Protocol, Start},
+    outbox::Cursor,
+    violations::Violations,
+};
 use identity_proto::auth::v1::{
-    self as wire, WatchResponse,
+    self as wire, WatchRequest, WatchResponse,
     access_change::Change as WireChange,
-    watch_request::Start,
+    watch_request::{Message as Say, Start as WireStart},
     watch_response::{Changes, Checkpoint, Goodbye, Message, Pong, Reset, Snapshot},
 };
 
-use super::memory::{Change, Placed};
+use super::memory::{AccessLedger, Change};
 use crate::{
     domain::{
         event::{SessionRevoked, SubjectRevoked},
-        signing_key::SigningKey,
+        id::{SessionId, UserId},
     },
     grpc::signing_key_to_wire,
 };
 
-/// The shortest and the longest lease.
-const LEASES: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_mins(5);
-/// The longest name of a watcher, in characters.
-const MAX_NAME_LENGTH: usize = 64;
-
-/// How a watcher begins.
-pub(super) struct Beginning {
-    pub(super) cursor: Option<Cursor>,
-    pub(super) watcher: String,
+/// The words of the access feed.
+pub(super) struct Words {
+    /// The `iss` of the tokens.
+    pub(super) issuer: String,
+    /// What is known here of the other source, which is passed on and never made younger.
+    pub(super) state: Arc<AccessState>,
 }
 
-/// Reads the first message.
-pub(super) fn beginning(start: Option<Start>) -> Result<Beginning, Failure> {
+/// How far a snapshot has been sent: first the sessions, then the users.
+pub(super) enum Place {
+    Sessions(SessionId),
+    Subjects(UserId),
+}
+
+impl Protocol for Words {
+    type Ledger = AccessLedger;
+    type Request = WatchRequest;
+    type Response = WatchResponse;
+    /// Everything is for everybody.
+    type Wanted = ();
+    type Place = Place;
+
+    fn hear(&self, request: WatchRequest) -> Result<Heard<()>, Failure> {
+        Ok(match request.message {
+            Some(Say::Start(start)) => Heard::Start(beginning(start)?),
+            Some(Say::Ping(ping)) => Heard::Ping(ping.nonce),
+            Some(Say::Acknowledge(taken)) => Heard::Acknowledge(taken.position.map(cursor)),
+            None => Heard::Unknown,
+        })
+    }
+
+    fn part(&self, ledger: &AccessLedger, after: Option<Place>) -> Option<(Place, WatchResponse)> {
+        let after = match &after {
+            None => None,
+            Some(Place::Sessions(id)) => Some(id),
+            Some(Place::Subjects(id)) => return self.subjects(ledger, Some(id)),
+        };
+        let sessions = ledger.sessions(after);
+        let Some(last) = sessions.last() else {
+            return self.subjects(ledger, None);
+        };
+        let place = Place::Sessions(last.session_id.clone());
+        let part = Snapshot {
+            sessions: sessions.into_iter().map(session).collect(),
+            ..self.snapshot()
+        };
+        Some((place, message(Message::Snapshot(part))))
+    }
+
+    fn last_part(&self, ledger: &AccessLedger, cursor: &Cursor) -> WatchResponse {
+        message(Message::Snapshot(Snapshot {
+            signing_keys: ledger.keys().iter().map(signing_key_to_wire).collect(),
+            position: Some(to_wire(cursor)),
+            ..self.snapshot()
+        }))
+    }
+
+    fn changes(&self, (): &(), changes: &[Placed<Change>]) -> Option<WatchResponse> {
+        let changes = changes.iter().map(change).collect();
+        Some(message(Message::Changes(Changes { changes })))
+    }
+
+    fn reset(&self) -> WatchResponse {
+        message(Message::Reset(Reset {}))
+    }
+
+    fn checkpoint(&self, freshness: Option<Freshness<'_>>) -> WatchResponse {
+        let sources = self.sources(freshness);
+        message(Message::Checkpoint(Checkpoint { sources }))
+    }
+
+    fn pong(&self, nonce: u64, freshness: Option<Freshness<'_>>) -> WatchResponse {
+        let sources = self.sources(freshness);
+        message(Message::Pong(Pong { nonce, sources }))
+    }
+
+    fn goodbye(&self, delay: Duration) -> WatchResponse {
+        message(Message::Goodbye(Goodbye {
+            reconnect_delay: prost_types::Duration::try_from(delay).ok(),
+        }))
+    }
+}
+
+impl Words {
+    fn subjects(
+        &self,
+        ledger: &AccessLedger,
+        after: Option<&UserId>,
+    ) -> Option<(Place, WatchResponse)> {
+        let subjects = ledger.subjects(after);
+        let place = Place::Subjects(subjects.last()?.user_id.clone());
+        let part = Snapshot {
+            subjects: subjects.into_iter().map(subject).collect(),
+            ..self.snapshot()
+        };
+        Some((place, message(Message::Snapshot(part))))
+    }
+
+    /// The own database as a source, nothing before it was ever proven; and the database of user-service, as far as its
+    /// changes are applied here and as old as that is by now.
+    fn sources(&self, freshness: Option<Freshness<'_>>) -> Vec<wire::SourceState> {
+        let own = freshness.map(|freshness| wire::SourceState {
+            source: wire::FeedSource::Auth.into(),
+            position: Some(to_wire(freshness.cursor)),
+            age: prost_types::Duration::try_from(freshness.age).ok(),
+        });
+        let users = self.state.source(Source::User).and_then(|known| {
+            Some(wire::SourceState {
+                source: wire::FeedSource::User.into(),
+                position: Some(wire::FeedCursor {
+                    epoch: known.position.epoch,
+                    revision: known.position.revision,
+                    nonce: String::new(),
+                }),
+                age: prost_types::Duration::try_from(known.age?).ok(),
+            })
+        });
+        own.into_iter().chain(users).collect()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            issuer: self.issuer.clone(),
+            ..Snapshot::default()
+        }
+    }
+}
+
+fn beginning(start: WireStart) -> Result<Start<()>, Failure> {
     let mut violations = Violations::new();
-    let Some(start) = start else {
-        violations.add("start", "must be the first message");
-        violations.finish()?;
-        return Err(Failure::internal());
-    };
-    let lease = start
-        .max_staleness
-        .and_then(|lease| Duration::try_from(lease).ok());
-    if !lease.is_some_and(|lease| LEASES.contains(&lease)) {
-        violations.add("start.max_staleness", "must be 100 ms to 5 min");
-    }
-    let name = &start.watcher_name;
-    let valid =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._:-".contains(&byte);
-    if name.len() > MAX_NAME_LENGTH || !name.bytes().all(valid) {
-        violations.add(
-            "start.watcher_name",
-            "must be at most 64 characters of a-z, 0-9, '.', '_', ':' and '-'",
-        );
-    }
+    let begun = Start::read(
+        &mut violations,
+        start.cursor.map(cursor),
+        start.max_staleness,
+        start.watcher_name,
+        (),
+    );
     violations.finish()?;
-    Ok(Beginning {
-        cursor: start.cursor.map(|cursor| Cursor {
-            position: Position::new(cursor.epoch, cursor.revision),
-            nonce: Some(cursor.nonce).filter(|nonce| !nonce.is_empty()),
-        }),
-        watcher: start.watcher_name,
-    })
+    Ok(begun)
 }
 
-/// Everything follows.
-pub(super) fn reset() -> WatchResponse {
-    message(Message::Reset(Reset {}))
-}
-
-/// Sessions of a snapshot.
-pub(super) fn sessions(issuer: &str, sessions: &[SessionRevoked]) -> WatchResponse {
-    message(Message::Snapshot(Snapshot {
-        issuer: issuer.to_owned(),
-        sessions: sessions.iter().map(session).collect(),
-        ..Snapshot::default()
-    }))
-}
-
-/// Subjects of a snapshot.
-pub(super) fn subjects(issuer: &str, subjects: &[SubjectRevoked]) -> WatchResponse {
-    message(Message::Snapshot(Snapshot {
-        issuer: issuer.to_owned(),
-        subjects: subjects.iter().map(subject).collect(),
-        ..Snapshot::default()
-    }))
-}
-
-/// The last part of a snapshot: the keys, and the position that its parts together have.
-pub(super) fn last_part(issuer: &str, keys: &[SigningKey], cursor: &Cursor) -> WatchResponse {
-    message(Message::Snapshot(Snapshot {
-        issuer: issuer.to_owned(),
-        signing_keys: keys.iter().map(signing_key_to_wire).collect(),
-        position: Some(to_wire(cursor)),
-        ..Snapshot::default()
-    }))
-}
-
-/// Changes in order.
-pub(super) fn changes(changes: &[Placed]) -> WatchResponse {
-    message(Message::Changes(Changes {
-        changes: changes.iter().map(change).collect(),
-    }))
-}
-
-/// How new the state is.
-pub(super) fn checkpoint(sources: Vec<wire::SourceState>) -> WatchResponse {
-    message(Message::Checkpoint(Checkpoint { sources }))
-}
-
-/// The answer to a ping.
-pub(super) fn pong(nonce: u64, sources: Vec<wire::SourceState>) -> WatchResponse {
-    message(Message::Pong(Pong { nonce, sources }))
-}
-
-/// The end of the stream, with the least time to wait.
-pub(super) fn goodbye(delay: Duration) -> WatchResponse {
-    message(Message::Goodbye(Goodbye {
-        reconnect_delay: prost_types::Duration::try_from(delay).ok(),
-    }))
-}
-
-/// The own database as a source.
-pub(super) fn source(cursor: &Cursor, age: Duration) -> wire::SourceState {
-    wire::SourceState {
-        source: wire::FeedSource::Auth.into(),
-        position: Some(to_wire(cursor)),
-        age: prost_types::Duration::try_from(age).ok(),
-    }
-}
-
-fn change(placed: &Placed) -> wire::AccessChange {
-    let change = match &placed.change {
+fn change(placed: &Placed<Change>) -> wire::AccessChange {
+    let change = match &*placed.change {
         Change::Session(revoked) => WireChange::SessionRevoked(session(revoked)),
         Change::Subject(revoked) => WireChange::SubjectRevoked(subject(revoked)),
         Change::Key(key) => WireChange::SigningKeyChanged(signing_key_to_wire(key)),
@@ -164,6 +202,13 @@ fn to_wire(cursor: &Cursor) -> wire::FeedCursor {
         epoch: cursor.position.epoch.clone(),
         revision: cursor.position.revision,
         nonce: cursor.nonce.clone().unwrap_or_default(),
+    }
+}
+
+fn cursor(cursor: wire::FeedCursor) -> Cursor {
+    Cursor {
+        position: Position::new(cursor.epoch, cursor.revision),
+        nonce: Some(cursor.nonce).filter(|nonce| !nonce.is_empty()),
     }
 }
 

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use super::{
     challenges, events, subjects,
-    values::{micros, statement},
+    values::{micros, statement, to_column},
 };
 use crate::domain::{
     event::{AccessEvent, SessionRevoked},
@@ -197,6 +197,69 @@ pub(super) async fn end_all_in(
     revoke(transaction, ending, &ended).await
 }
 
+/// Ends what a user had begun before a change of theirs, in a transaction that does more: sessions with rights from
+/// before it, but for a spared one, and with `challenges` the open ones. A session that began after it stays, as when
+/// the change is heard of late. The subject comes to the change, which outdates the rights that were read before.
+pub(super) async fn end_older_in(
+    transaction: &WriteTransaction,
+    ending: &Ending,
+    changed_at: &Position,
+    spared: Option<&SessionId>,
+    challenges: bool,
+) -> Result<Ended, StoreError> {
+    subjects::lock(transaction, ending, Some(changed_at)).await?;
+    let ended = end_older_rows(transaction, ending, changed_at, spared).await?;
+    let answered = if challenges {
+        challenges::delete_open(transaction, &ending.user_id, ending.now).await?
+    } else {
+        0
+    };
+    let usable: Vec<_> = ended.iter().filter(|row| row.may_be_used(ending)).collect();
+    if usable.is_empty() && answered == 0 {
+        return Ok(counted(Vec::new(), &ended));
+    }
+    if !has_sessions(transaction, &ending.user_id).await? {
+        return revoke(transaction, ending, &ended).await;
+    }
+    // The generation is also that of those who stay, so the others end one by one.
+    let events: Vec<_> = usable.into_iter().map(|row| row.event(ending)).collect();
+    for event in &events {
+        events::emit(transaction, event);
+    }
+    Ok(counted(events, &ended))
+}
+
+/// Removes everything that is held about a user who is gone, once all credentials have ended. The subject's row, which
+/// tells of the person nothing but the id, goes when housekeeping finds that no token is left.
+pub(super) async fn erase_in(
+    transaction: &WriteTransaction,
+    ending: &Ending,
+) -> Result<(), StoreError> {
+    const DUE: &str = "UPDATE subjects SET due_at = $2 \
+        WHERE user_id = $1 AND due_at IS NULL AND retain_until IS NULL";
+    const TOKENS: &str = "DELETE FROM refresh_tokens WHERE session_id IN \
+        (SELECT id FROM sessions WHERE user_id = $1)";
+    for sql in [
+        TOKENS,
+        "DELETE FROM sessions WHERE user_id = $1",
+        "DELETE FROM challenges WHERE user_id = $1",
+    ] {
+        let values = [ending.user_id.as_str().into()];
+        transaction
+            .execute_raw(statement(transaction, sql, values))
+            .await?;
+    }
+    let rest = ending.access_token_life + ending.leeway;
+    let values = [
+        ending.user_id.as_str().into(),
+        micros(ending.now.plus(rest)),
+    ];
+    transaction
+        .execute_raw(statement(transaction, DUE, values))
+        .await?;
+    Ok(())
+}
+
 /// Raises the generation of a locked subject whose rows have ended, with the event.
 async fn revoke(
     transaction: &WriteTransaction,
@@ -268,6 +331,47 @@ async fn end_rows(
     rows.iter()
         .map(|row| EndedRow::read(row, ending.now))
         .collect()
+}
+
+/// The same of the sessions whose rights are from before a change.
+async fn end_older_rows(
+    connection: &impl ConnectionTrait,
+    ending: &Ending,
+    changed_at: &Position,
+    spared: Option<&SessionId>,
+) -> Result<Vec<EndedRow>, StoreError> {
+    const END_OLDER: &str = "\
+        UPDATE sessions SET ended_at = $2, sealed_successor = NULL, due_at = token_expires_at + $3 \
+        WHERE user_id = $1 AND id <> $4 AND ended_at IS NULL \
+            AND NOT (user_epoch = $5 AND user_revision >= $6) \
+        RETURNING id, token_expires_at, idle_expires_at, expires_at";
+    let values = [
+        ending.user_id.as_str().into(),
+        micros(ending.now),
+        clock::micros(ending.leeway).into(),
+        spared.map_or("", SessionId::as_str).into(),
+        changed_at.epoch.as_str().into(),
+        to_column(changed_at.revision).into(),
+    ];
+    let rows = connection
+        .query_all_raw(statement(connection, END_OLDER, values))
+        .await?;
+    rows.iter()
+        .map(|row| EndedRow::read(row, ending.now))
+        .collect()
+}
+
+/// Whether a user has a session that was not ended.
+async fn has_sessions(
+    connection: &impl ConnectionTrait,
+    user_id: &UserId,
+) -> Result<bool, StoreError> {
+    const LIVE: &str = "SELECT 1 FROM sessions WHERE user_id = $1 AND ended_at IS NULL LIMIT 1";
+    let values = [user_id.as_str().into()];
+    let row = connection
+        .query_one_raw(statement(connection, LIVE, values))
+        .await?;
+    Ok(row.is_some())
 }
 
 fn counted(events: Vec<AccessEvent>, ended: &[EndedRow]) -> Ended {

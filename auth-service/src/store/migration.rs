@@ -10,6 +10,7 @@ mod m0005_create_refresh_tokens;
 mod m0006_create_challenges;
 mod m0007_create_throttles;
 mod m0008_sweep_subjects;
+mod m0009_follow_users;
 
 /// All steps in order.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_create_challenges::Migration),
             Box::new(m0007_create_throttles::Migration),
             Box::new(m0008_sweep_subjects::Migration),
+            Box::new(m0009_follow_users::Migration),
         ]
     }
 }

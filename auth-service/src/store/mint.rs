@@ -164,8 +164,8 @@ macro_rules! session {
         concat!(
             "INSERT INTO sessions (id, user_id, client_id, ip_address, user_agent, generation, amr, \
                 authenticated_at, created_at, refreshed_at, idle_expires_at, expires_at, \
-                token_expires_at, current_token_id, rotation_retries, due_at) \
-            SELECT $9, user_id, $10, $11, $12, generation, $13, $1, $1, $1, $14, $15, $16, $17, 0, $18 \
+                token_expires_at, current_token_id, rotation_retries, due_at, user_epoch, user_revision) \
+            SELECT $9, user_id, $10, $11, $12, generation, $13, $1, $1, $1, $14, $15, $16, $17, 0, $18, $7, $8 \
             FROM ",
             $subjects,
             " WHERE user_id = $6 AND user_revision <= $8"

@@ -67,7 +67,7 @@ impl Service {
     /// What this service lets its peer do.
     fn peer_scope(self) -> &'static str {
         match self {
-            Self::User => "credentials",
+            Self::User => "credentials,change_feed",
             Self::Auth => "access_feed",
         }
     }

@@ -33,6 +33,9 @@ pub struct Model {
     pub sealed_successor: Option<Vec<u8>>,
     /// When housekeeping has to look at the row.
     pub due_at: i64,
+    /// Where, in the feed of user-service, the rights were read that it began with.
+    pub user_epoch: String,
+    pub user_revision: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

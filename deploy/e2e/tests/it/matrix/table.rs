@@ -131,6 +131,8 @@ pub(super) const ROWS: &[Row] = &[
     row("/identity.user.v1.CredentialService/SetPasswordHash", ServiceOnly("credentials"), Invalid),
     row("/identity.user.v1.CredentialService/GetAccessSnapshot", ServiceOnly("credentials"), Invalid),
 
+    row("/identity.user.v1.ChangeFeedService/Watch", ServiceOnly("change_feed"), Invalid),
+
     row("/identity.auth.v1.AuthService/Login", Public, Invalid),
     row("/identity.auth.v1.AuthService/ContinueLogin", Public, Invalid),
     row("/identity.auth.v1.AuthService/RefreshToken", Public, Invalid),

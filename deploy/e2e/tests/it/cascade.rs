@@ -1,0 +1,135 @@
+//! What happens to a user at user-service ends what the user has at auth-service, though nobody asks.
+
+use std::time::Duration;
+
+use identity_proto::user::v1::{ActivateUserRequest, DeleteUserRequest, SuspendUserRequest};
+use tokio::time::{Instant, sleep};
+
+use crate::harness::{
+    Person, Store, World,
+    person::{reason_of, refresh, refused, validate},
+    store,
+};
+
+on_both_stores!(
+    a_suspension_ends_every_token_though_nobody_asks,
+    a_suspension_that_came_and_went_while_nobody_listened_ends_what_was_before_it,
+    a_deletion_removes_the_sessions_for_good,
+    a_new_password_ends_the_other_sessions_and_not_the_one_that_set_it,
+);
+
+/// Far longer than a change takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn a_suspension_ends_every_token_though_nobody_asks(store: Store) {
+    let world = World::running(store).await;
+    let ada = world.person("ada").await;
+    let bob = world.person("bob").await;
+    let tokens = ada.log_in(&world.api).await.unwrap();
+    let other = bob.log_in(&world.api).await.unwrap();
+    suspend(&world, &ada).await;
+    // ValidateToken answers from memory: it has heard of the end by itself.
+    until_revoked(&world, &tokens.access_token).await;
+    validate(&world.api, &other.access_token).await.unwrap();
+
+    activate(&world, &ada).await;
+    let ended = refresh(&world.api, &tokens.refresh_token).await;
+    assert_eq!(refused(ended), "REFRESH_TOKEN_INVALID");
+    let again = ada.log_in(&world.api).await.unwrap();
+    ada.read_self(&world.api, &again.access_token)
+        .await
+        .unwrap();
+    world.dispose().await;
+}
+
+async fn a_suspension_that_came_and_went_while_nobody_listened_ends_what_was_before_it(
+    store: Store,
+) {
+    let mut world = World::running(store).await;
+    let ada = world.person("ada").await;
+    let before = ada.log_in(&world.api).await.unwrap();
+    world.auth.kill().await;
+    suspend(&world, &ada).await;
+    activate(&world, &ada).await;
+    world.auth.start();
+    world.ready().await;
+    // It began with rights from after both, so it stays, however late they are heard of.
+    let after = ada.log_in(&world.api).await.unwrap();
+    until_revoked(&world, &before.access_token).await;
+    let ended = refresh(&world.api, &before.refresh_token).await;
+    assert_eq!(refused(ended), "REFRESH_TOKEN_INVALID");
+    validate(&world.api, &after.access_token).await.unwrap();
+    refresh(&world.api, &after.refresh_token).await.unwrap();
+    world.dispose().await;
+}
+
+async fn a_deletion_removes_the_sessions_for_good(store: Store) {
+    let mut world = World::running(store).await;
+    let ada = world.person("ada").await;
+    let tokens = ada.log_in(&world.api).await.unwrap();
+    let request = DeleteUserRequest {
+        user_id: ada.id.clone(),
+        ..DeleteUserRequest::default()
+    };
+    let answer = world.api.users(&world.admin).delete_user(request).await;
+    answer.unwrap();
+    until_revoked(&world, &tokens.access_token).await;
+    // The rows went with the end of the tokens, in one transaction; stopped, nobody else writes.
+    world.auth.kill().await;
+    for table in ["sessions", "challenges"] {
+        let sql = format!("DELETE FROM {table} WHERE user_id = '{}'", ada.id);
+        let left = store::execute(&world.auth.launch.database_url, sql.leak()).await;
+        assert_eq!(left, 0, "{table}");
+    }
+    world.auth.start();
+    world.ready().await;
+    let revoked = validate(&world.api, &tokens.access_token).await;
+    assert_eq!(refused(revoked), "TOKEN_REVOKED");
+    world.dispose().await;
+}
+
+async fn a_new_password_ends_the_other_sessions_and_not_the_one_that_set_it(store: Store) {
+    let world = World::running(store).await;
+    // Settling ends with a session that the new password began.
+    let ada = world.person("ada").await;
+    let first = ada.log_in(&world.api).await.unwrap();
+    let marker = world.person("marker").await;
+    let marked = marker.log_in(&world.api).await.unwrap();
+    // Whatever was told of ada before this has been applied when this has.
+    suspend(&world, &marker).await;
+    until_revoked(&world, &marked.access_token).await;
+    validate(&world.api, &first.access_token).await.unwrap();
+    refresh(&world.api, &first.refresh_token).await.unwrap();
+    world.dispose().await;
+}
+
+async fn until_revoked(world: &World, access_token: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Err(status) = validate(&world.api, access_token).await
+            && reason_of(&status).as_deref() == Some("TOKEN_REVOKED")
+        {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the token is still good");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn suspend(world: &World, person: &Person) {
+    let request = SuspendUserRequest {
+        user_id: person.id.clone(),
+        ..SuspendUserRequest::default()
+    };
+    let answer = world.api.users(&world.admin).suspend_user(request).await;
+    answer.unwrap();
+}
+
+async fn activate(world: &World, person: &Person) {
+    let request = ActivateUserRequest {
+        user_id: person.id.clone(),
+        ..ActivateUserRequest::default()
+    };
+    let answer = world.api.users(&world.admin).activate_user(request).await;
+    answer.unwrap();
+}
