@@ -1,14 +1,14 @@
 //! The composition root: takes bound listeners and a shutdown, and puts everything together.
 
+mod prepared;
+
 use std::{error::Error, io, sync::Arc};
 
 use identity_guard::{
-    AccessState, Rules,
-    channel::{ChannelError, IdentityChannel},
+    AccessState,
     layer::{Guard, GuardConfig, GuardLayer, TokenFallback},
     rights::RightsSource,
     rules::RulesError,
-    services::{ServiceIdentities, ServiceIdentityError},
 };
 use identity_kit::{
     background::Background,
@@ -20,7 +20,7 @@ use identity_kit::{
     health::{Health, HealthMonitor},
     outbox::Tail,
     page::PageTokens,
-    password::{HashPool, HashPoolError},
+    password::HashPool,
     secret::RootSecret,
     server::{Addresses, Listeners, ServeError, ServerBuilder},
     shutdown::Shutdown,
@@ -32,10 +32,11 @@ use identity_proto::auth::v1::{
 use prometheus::Registry;
 use tokio::task::JoinHandle;
 
+pub use self::prepared::{DirectorySource, Prepared};
 use crate::{
     authority::{Authority, KeyRing, KeyRingError},
-    client::{GrpcUserDirectory, UserDirectory},
-    config::{Config, RootSecretError},
+    client::UserDirectory,
+    config::Config,
     domain::throttle::ThrottleKeys,
     feed::{AccessFeedGrpc, FeedMemory, Intake},
     housekeeping::Housekeeping,
@@ -60,23 +61,12 @@ const ENDLESS_METHODS: [&str; 1] = ["/identity.auth.v1.AccessFeedService/Watch"]
 /// The name of the feed in consistency tokens.
 const FEED: &str = "auth";
 
-/// Where users and their rights are read.
-pub enum DirectorySource {
-    /// user-service, as the configuration says.
-    Remote,
-    /// Somebody else, as in tests.
-    Given(Arc<dyn UserDirectory>),
-}
-
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// There is no root secret.
-    #[error(transparent)]
-    RootSecret(#[from] RootSecretError),
     /// The database cannot be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -86,15 +76,6 @@ pub enum StartError {
     /// The rules of the contract cannot be used.
     #[error(transparent)]
     Rules(#[from] RulesError),
-    /// A service identity is wrong.
-    #[error("--service-identity: {0}")]
-    Identity(#[from] ServiceIdentityError),
-    /// user-service cannot be called that way.
-    #[error("--user-url: {0}")]
-    Channel(#[from] ChannelError),
-    /// Passwords cannot be verified.
-    #[error(transparent)]
-    Passwords(#[from] HashPoolError),
     /// A listener cannot be used.
     #[error("a listener cannot be used: {0}")]
     Listener(#[from] io::Error),
@@ -131,13 +112,35 @@ impl App {
         config: &Config,
         directory: DirectorySource,
     ) -> Result<Self, StartError> {
-        config.server.require_private_internal_listener()?;
-        let root = config.access.root_secret()?;
-        let services = ServiceIdentities::parse(&config.access.service_identity)?;
-        let rules = rules()?;
-        let (directory, channel) = directory.open(config, &clock)?;
+        let prepared = Prepared::of(config, clock, entropy, directory)?;
+        Self::start_prepared(listeners, shutdown, registry, prepared).await
+    }
+
+    /// The same, with settings that have been read.
+    ///
+    /// # Errors
+    /// A database or a listener that cannot be used.
+    pub async fn start_prepared(
+        listeners: Listeners,
+        shutdown: Shutdown,
+        registry: Registry,
+        prepared: Prepared<'_>,
+    ) -> Result<Self, StartError> {
+        let Prepared {
+            config,
+            clock,
+            entropy,
+            root,
+            services,
+            rules,
+            directory,
+            channel,
+            hashes,
+            database,
+        } = prepared;
         let addresses = listeners.addresses()?;
-        let database = setup::open(config, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let database =
+            setup::open(config, &database, Arc::clone(&clock), Arc::clone(&entropy)).await?;
         let parts = Parts {
             config,
             root,
@@ -148,7 +151,7 @@ impl App {
         let keys = parts.keys().await?;
         let memory = Arc::new(FeedMemory::default());
         let mut background = Background::default();
-        let authority = parts.authority(keys, &memory, directory, &mut background)?;
+        let authority = parts.authority(keys, &memory, directory, hashes, &mut background);
         let authority = Arc::new(authority);
         if let Some(channel) = channel {
             let upstream = Upstream::new(channel, Arc::clone(&authority));
@@ -223,23 +226,6 @@ impl App {
     }
 }
 
-impl DirectorySource {
-    fn open(
-        self,
-        config: &Config,
-        clock: &SharedClock,
-    ) -> Result<(Arc<dyn UserDirectory>, Option<IdentityChannel>), ChannelError> {
-        match self {
-            Self::Given(directory) => Ok((directory, None)),
-            Self::Remote => {
-                let channel = IdentityChannel::new(config.access.channel(), Arc::clone(clock))?;
-                let directory = GrpcUserDirectory::new(channel.clone());
-                Ok((Arc::new(directory), Some(channel)))
-            }
-        }
-    }
-}
-
 impl Parts<'_> {
     async fn keys(&self) -> Result<Arc<KeyRing>, KeyRingError> {
         let keys = KeyRing::new(
@@ -258,8 +244,9 @@ impl Parts<'_> {
         keys: Arc<KeyRing>,
         memory: &Arc<FeedMemory>,
         directory: Arc<dyn UserDirectory>,
+        hashes: HashPool,
         background: &mut Background,
-    ) -> Result<Authority, StartError> {
+    ) -> Authority {
         let (config, policy) = (self.config, self.config.policy());
         let state = Arc::new(AccessState::new(
             config.tokens.verifier(policy.leeway),
@@ -281,14 +268,8 @@ impl Parts<'_> {
             Arc::new(intake),
         );
         background.keep(following);
-        let hashes = HashPool::new(
-            config.login.hash_threads,
-            config.login.hash_queue,
-            config.login.password_policy(),
-            Arc::clone(&self.entropy),
-        )?;
         let pages = PageTokens::new(self.root.derive("page tokens"), Arc::clone(&self.entropy));
-        Ok(Authority {
+        Authority {
             database: self.database.clone(),
             directory,
             hashes: Arc::new(hashes),
@@ -303,7 +284,7 @@ impl Parts<'_> {
             consistency: ConsistencyTokens::new(FEED, self.root.derive("consistency tokens")),
             pages,
             throttle_keys: ThrottleKeys::new(&self.root.derive("throttle keys")),
-        })
+        }
     }
 
     /// Tells health what the service can do, and removes what is over.
@@ -333,12 +314,4 @@ impl Parts<'_> {
         background.spawn(health.run(background.until()));
         background.spawn(housekeeping.run(background.until()));
     }
-}
-
-/// The rules of the contract: every RPC that is served has one.
-fn rules() -> Result<Rules, RulesError> {
-    let rules = Rules::from_descriptor_set(identity_proto::DESCRIPTOR_SET)?;
-    rules.require(&PUBLIC_SERVICES)?;
-    rules.require(&INTERNAL_SERVICES)?;
-    Ok(rules)
 }

@@ -16,7 +16,7 @@ use identity_kit::{
 };
 
 use crate::{
-    app::{App, DirectorySource},
+    app::{App, DirectorySource, Prepared},
     config::{Config, HealthcheckArgs, Verb},
     setup,
 };
@@ -45,17 +45,10 @@ async fn serve(
 ) -> Result<(), Box<dyn Error>> {
     let telemetry = telemetry::init(&config.telemetry, "auth-service")?;
     let shutdown = Shutdown::from_signals()?;
+    // Whatever a setting can get wrong is found before a port is taken from anybody.
+    let prepared = Prepared::of(config, clock, entropy, DirectorySource::Remote)?;
     let listeners = config.server.bind()?;
-    let app = App::start(
-        listeners,
-        shutdown,
-        clock,
-        entropy,
-        telemetry.registry(),
-        config,
-        DirectorySource::Remote,
-    )
-    .await?;
+    let app = App::start_prepared(listeners, shutdown, telemetry.registry(), prepared).await?;
     let ended = app.ended().await;
     telemetry.shutdown().await;
     ended

@@ -6,9 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use identity_guard::{VerifierConfig, channel::ChannelConfig, engine::SignatureAlgorithm};
 use identity_kit::{
     config::{ConfigError, DatabaseArgs, Program, ServerArgs, TelemetryArgs},
-    database::DatabaseConfig,
     password::PasswordPolicy,
-    secret::{RootSecret, SecretFileError},
+    secret::RootSecret,
 };
 
 use crate::domain::{
@@ -170,17 +169,6 @@ pub struct LoginArgs {
     pub login_window_seconds: u64,
 }
 
-/// Why there is no root secret.
-#[derive(Debug, thiserror::Error)]
-pub enum RootSecretError {
-    /// It is not configured.
-    #[error(transparent)]
-    Missing(#[from] ConfigError),
-    /// Its file cannot be used.
-    #[error("--root-secret-file: {0}")]
-    File(#[from] SecretFileError),
-}
-
 fn algorithm(name: &str) -> Result<SignatureAlgorithm, &'static str> {
     SignatureAlgorithm::parse(name).ok_or("use ES256, EdDSA or RS256")
 }
@@ -194,17 +182,6 @@ impl Config {
             .default_value("internal-listen", "127.0.0.1:50062")
             .default_value("admin-listen", "127.0.0.1:9061")
             .default_value("database-url", "sqlite:auth-service.db")
-    }
-
-    /// Where the database is; only one process may serve an `SQLite` file.
-    #[must_use]
-    pub fn database(&self, exclusive: bool) -> DatabaseConfig {
-        let readers = self.database.database_max_readers;
-        DatabaseConfig {
-            max_connections: (readers > 0).then_some(readers),
-            exclusive,
-            ..DatabaseConfig::new(self.database.database_url.as_str())
-        }
     }
 
     /// Lives and bounds of tokens and sessions.
@@ -265,15 +242,15 @@ impl AccessArgs {
     ///
     /// # Errors
     /// It is not configured, or its file cannot be used.
-    pub fn root_secret(&self) -> Result<RootSecret, RootSecretError> {
+    pub fn root_secret(&self) -> Result<RootSecret, ConfigError> {
+        let (flag, make) = (
+            "--root-secret-file",
+            "make one with `head -c 32 /dev/urandom > FILE` and keep it apart from the database",
+        );
         let file = self.root_secret_file.as_ref().ok_or_else(|| {
-            ConfigError::new(
-                "--root-secret-file",
-                "is not set, and there is no default secret",
-                "make one with `head -c 32 /dev/urandom > FILE` and keep it apart from the database",
-            )
+            ConfigError::new(flag, "is not set, and there is no default secret", make)
         })?;
-        Ok(RootSecret::from_file(file)?)
+        RootSecret::from_file(file).map_err(|error| ConfigError::of_secret(flag, &error, make))
     }
 
     /// How old the knowledge of revocations may be.

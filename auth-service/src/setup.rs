@@ -2,7 +2,8 @@
 
 use identity_kit::{
     clock::SharedClock,
-    database::{Database, StoreError},
+    config::ConfigError,
+    database::{Database, DatabaseConfig, StoreError},
     entropy::SharedEntropy,
     migrate::{self, MigrateError, SchemaError},
 };
@@ -12,9 +13,17 @@ use crate::{config::Config, store::migration::Migrator};
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// It cannot be opened.
-    #[error("--database-url: {0}")]
-    Open(#[from] StoreError),
+    #[error("{flag}: {source}")]
+    Open {
+        /// The flag that says where it is.
+        flag: &'static str,
+        /// Why not.
+        source: StoreError,
+    },
     /// Its schema was not brought up to date.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
@@ -29,10 +38,11 @@ pub enum SetupError {
 /// It cannot be opened, or has another schema and `--auto-migrate` is off.
 pub async fn open(
     config: &Config,
+    database: &DatabaseConfig,
     clock: SharedClock,
     entropy: SharedEntropy,
 ) -> Result<Database, SetupError> {
-    let database = Database::connect(&config.database(true), clock, entropy).await?;
+    let database = connect(config, database, clock, entropy).await?;
     if config.database.auto_migrate {
         migrate::migrate::<Migrator>(&database).await?;
     } else {
@@ -50,8 +60,20 @@ pub async fn migrate(
     clock: SharedClock,
     entropy: SharedEntropy,
 ) -> Result<(), SetupError> {
-    let database = Database::connect(&config.database(false), clock, entropy).await?;
+    let database = connect(config, &config.database.config(false)?, clock, entropy).await?;
     let migrated = migrate::migrate::<Migrator>(&database).await;
     database.close().await;
     Ok(migrated?)
+}
+
+async fn connect(
+    config: &Config,
+    database: &DatabaseConfig,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<Database, SetupError> {
+    let flag = config.database.flag();
+    Database::connect(database, clock, entropy)
+        .await
+        .map_err(|source| SetupError::Open { flag, source })
 }

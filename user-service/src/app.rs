@@ -1,14 +1,13 @@
 //! The composition root: takes bound listeners and a shutdown, and puts everything together.
 
+mod prepared;
+
 use std::{error::Error, io, sync::Arc};
 
 use identity_guard::{
-    AccessState,
-    channel::{ChannelError, IdentityChannel},
     follow::{FollowConfig, FollowError, Follower},
     layer::{Guard, GuardConfig, GuardLayer, RemoteFallback, TokenFallback},
     rules::RulesError,
-    services::{ServiceIdentities, ServiceIdentityError},
 };
 use identity_kit::{
     background::Background,
@@ -20,7 +19,6 @@ use identity_kit::{
     idempotency::RequestLog,
     outbox::Tail,
     page::PageTokens,
-    password::{HashPool, HashPoolError},
     server::{Addresses, Listeners, ServeError, ServerBuilder},
     shutdown::Shutdown,
 };
@@ -32,8 +30,10 @@ use prometheus::Registry;
 use thiserror::Error as ThisError;
 use tokio::task::JoinHandle;
 
+use self::prepared::Access;
+pub use self::prepared::{AccessSource, Prepared};
 use crate::{
-    config::{Config, RootSecretError},
+    config::Config,
     feed::{ChangeFeed, ChangeHistory, Intake},
     grpc::Context,
     rights::StoredRights,
@@ -72,41 +72,21 @@ const SHORT_METHODS: [&str; 5] = [
 /// The name of the feed in consistency tokens.
 const FEED: &str = "user";
 
-/// Where the knowledge of keys and revocations comes from.
-pub enum AccessSource {
-    /// auth-service's live feed, and auth-service itself while the feed is away.
-    Followed,
-    /// Somebody else keeps this state, as tests do.
-    Given(Arc<AccessState>),
-}
-
 /// Why the service did not start.
 #[derive(Debug, ThisError)]
 pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// There is no root secret.
-    #[error(transparent)]
-    RootSecret(#[from] RootSecretError),
     /// The database cannot be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The rules of the contract cannot be read.
     #[error(transparent)]
     Rules(#[from] RulesError),
-    /// A service identity is wrong.
-    #[error("--service-identity: {0}")]
-    Identity(#[from] ServiceIdentityError),
-    /// auth-service cannot be called that way.
-    #[error("--auth-url: {0}")]
-    Channel(#[from] ChannelError),
     /// auth-service's feed cannot be followed that way.
     #[error("--max-staleness-milliseconds: {0}")]
     Follow(#[from] FollowError),
-    /// Passwords cannot be hashed.
-    #[error(transparent)]
-    Passwords(#[from] HashPoolError),
     /// A listener cannot be used.
     #[error("a listener cannot be used: {0}")]
     Listener(#[from] io::Error),
@@ -134,23 +114,37 @@ impl App {
         config: &Config,
         access: AccessSource,
     ) -> Result<Self, StartError> {
-        config.server.require_private_internal_listener()?;
-        let root = config.access.root_secret()?;
-        let services = ServiceIdentities::parse(&config.access.service_identity)?;
-        let rules = setup::rules()?;
-        rules.require(&PUBLIC_SERVICES)?;
-        rules.require(&INTERNAL_SERVICES)?;
+        let prepared = Prepared::of(config, clock, entropy, access)?;
+        Self::start_prepared(listeners, shutdown, registry, prepared).await
+    }
+
+    /// The same, with settings that have been read.
+    ///
+    /// # Errors
+    /// A database or a listener that cannot be used.
+    pub async fn start_prepared(
+        listeners: Listeners,
+        shutdown: Shutdown,
+        registry: Registry,
+        prepared: Prepared<'_>,
+    ) -> Result<Self, StartError> {
+        let Prepared {
+            config,
+            clock,
+            entropy,
+            root,
+            services,
+            rules,
+            hasher,
+            access,
+            database,
+        } = prepared;
         let addresses = listeners.addresses()?;
-        let hasher = HashPool::new(
-            config.password.hash_threads,
-            config.password.hash_queue,
-            config.password_policy(),
-            Arc::clone(&entropy),
-        )?;
         // The feed connects while the database opens.
         let mut background = Background::default();
-        let access = Access::of(access, config, &clock, &mut background)?;
-        let store = setup::open(config, true, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        let fallback = follow(&access, &clock, &mut background)?;
+        let store =
+            setup::open(config, &database, Arc::clone(&clock), Arc::clone(&entropy)).await?;
         let history = Arc::new(ChangeHistory::default());
         let intake = Intake {
             store: store.clone(),
@@ -180,7 +174,7 @@ impl App {
         let guard = Guard::new(GuardConfig {
             rules: Arc::new(rules),
             state: Arc::clone(&access.state),
-            fallback: access.fallback,
+            fallback,
             rights: Arc::new(StoredRights(store.clone())),
             services,
             exempt: Vec::new(),
@@ -247,45 +241,27 @@ impl App {
     }
 }
 
-/// What the guard knows of tokens, and who keeps it up to date.
-struct Access {
-    state: Arc<AccessState>,
-    fallback: Option<Arc<dyn TokenFallback>>,
-}
-
-impl Access {
-    fn of(
-        source: AccessSource,
-        config: &Config,
-        clock: &SharedClock,
-        background: &mut Background,
-    ) -> Result<Self, StartError> {
-        if let AccessSource::Given(state) = source {
-            return Ok(Self {
-                state,
-                fallback: None,
-            });
-        }
-        let max_staleness = config.access.max_staleness();
-        let state = AccessState::new(config.access.verifier(), Arc::clone(clock), max_staleness);
-        let state = Arc::new(state);
-        let channel = IdentityChannel::new(config.access.channel(), Arc::clone(clock))?;
-        let follower = Follower::spawn(
-            channel.clone(),
-            Arc::clone(&state),
-            Arc::clone(clock),
-            FollowConfig {
-                watcher_name: "user-service".to_owned(),
-            },
-            background.until(),
-        )?;
-        background.keep(follower);
-        let fallback = RemoteFallback::new(channel, Arc::clone(&state));
-        Ok(Self {
-            state,
-            fallback: Some(Arc::new(fallback)),
-        })
-    }
+/// Keeps what the guard knows of tokens up to date; the answer is whom it asks while the feed is away.
+fn follow(
+    access: &Access,
+    clock: &SharedClock,
+    background: &mut Background,
+) -> Result<Option<Arc<dyn TokenFallback>>, FollowError> {
+    let Some(channel) = access.channel.clone() else {
+        return Ok(None);
+    };
+    let follower = Follower::spawn(
+        channel.clone(),
+        Arc::clone(&access.state),
+        Arc::clone(clock),
+        FollowConfig {
+            watcher_name: "user-service".to_owned(),
+        },
+        background.until(),
+    )?;
+    background.keep(follower);
+    let fallback = RemoteFallback::new(channel, Arc::clone(&access.state));
+    Ok(Some(Arc::new(fallback)))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use identity_kit::{
 };
 
 use crate::{
-    app::{AccessSource, App},
+    app::{AccessSource, App, Prepared},
     config::{Config, CreateAdminArgs, HealthcheckArgs, Verb},
     create_admin, setup,
 };
@@ -47,17 +47,10 @@ async fn serve(
 ) -> Result<(), Box<dyn Error>> {
     let telemetry = telemetry::init(&config.telemetry, "user-service")?;
     let shutdown = Shutdown::from_signals()?;
+    // Whatever a setting can get wrong is found before a port is taken from anybody.
+    let prepared = Prepared::of(config, clock, entropy, AccessSource::Followed)?;
     let listeners = config.server.bind()?;
-    let app = App::start(
-        listeners,
-        shutdown,
-        clock,
-        entropy,
-        telemetry.registry(),
-        config,
-        AccessSource::Followed,
-    )
-    .await?;
+    let app = App::start_prepared(listeners, shutdown, telemetry.registry(), prepared).await?;
     let ended = app.ended().await;
     telemetry.shutdown().await;
     ended

@@ -6,11 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use identity_guard::{VerifierConfig, channel::ChannelConfig};
 use identity_kit::{
     config::{ConfigError, DatabaseArgs, Program, ServerArgs, TelemetryArgs},
-    database::DatabaseConfig,
     password::PasswordPolicy,
-    secret::{RootSecret, SecretFileError},
+    secret::RootSecret,
 };
-use thiserror::Error;
 
 /// What can you do: people, credentials, roles and permissions.
 ///
@@ -140,17 +138,6 @@ pub struct PasswordArgs {
     pub hash_queue: usize,
 }
 
-/// Why there is no root secret.
-#[derive(Debug, Error)]
-pub enum RootSecretError {
-    /// It is not configured.
-    #[error(transparent)]
-    Missing(#[from] ConfigError),
-    /// Its file cannot be used.
-    #[error("--root-secret-file: {0}")]
-    File(#[from] SecretFileError),
-}
-
 impl Config {
     /// How the settings are named and what is the default of those that both services share.
     #[must_use]
@@ -160,15 +147,6 @@ impl Config {
             .default_value("internal-listen", "127.0.0.1:50052")
             .default_value("admin-listen", "127.0.0.1:9051")
             .default_value("database-url", "sqlite:user-service.db")
-    }
-
-    /// Where the database is; only one process may serve an `SQLite` file.
-    #[must_use]
-    pub fn database(&self, exclusive: bool) -> DatabaseConfig {
-        DatabaseConfig {
-            exclusive,
-            ..DatabaseConfig::from(&self.database)
-        }
     }
 
     /// The cost of new password hashes.
@@ -192,15 +170,15 @@ impl AccessArgs {
     ///
     /// # Errors
     /// It is not configured, or its file cannot be used.
-    pub fn root_secret(&self) -> Result<RootSecret, RootSecretError> {
+    pub fn root_secret(&self) -> Result<RootSecret, ConfigError> {
+        let (flag, make) = (
+            "--root-secret-file",
+            "make one with `head -c 32 /dev/urandom > FILE` and keep it with the database",
+        );
         let file = self.root_secret_file.as_ref().ok_or_else(|| {
-            ConfigError::new(
-                "--root-secret-file",
-                "is not set, and there is no default secret",
-                "make one with `head -c 32 /dev/urandom > FILE` and keep it with the database",
-            )
+            ConfigError::new(flag, "is not set, and there is no default secret", make)
         })?;
-        Ok(RootSecret::from_file(file)?)
+        RootSecret::from_file(file).map_err(|error| ConfigError::of_secret(flag, &error, make))
     }
 
     /// Whose access tokens are believed.

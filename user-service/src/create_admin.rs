@@ -4,9 +4,10 @@ use std::str::Utf8Error;
 
 use identity_kit::{
     clock::SharedClock,
+    config::ConfigError,
     entropy::{self, Entropy, SharedEntropy},
     id::new_id,
-    password::{HashError, HashPool, HashPoolError, NewPassword},
+    password::{HashError, HashPool, NewPassword},
     secret::{SecretFileError, read_secret_file},
 };
 use serde_json::{Value, json};
@@ -46,9 +47,9 @@ pub enum CreateAdminError {
         /// What is wrong with its value.
         problem: String,
     },
-    /// The password cannot be hashed.
+    /// A setting is wrong.
     #[error(transparent)]
-    Pool(#[from] HashPoolError),
+    Config(#[from] ConfigError),
     /// The password was not hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -90,9 +91,11 @@ pub async fn run(
             flag: "password-file".to_owned(),
             problem: format!("the password {problem}"),
         })?;
-    let pool = HashPool::new(1, 1, config.password_policy(), entropy.clone())?;
+    let database = config.database.config(false)?;
+    let pool = HashPool::new(1, 1, config.password_policy(), entropy.clone())
+        .map_err(|error| ConfigError::of_hash_pool(&error))?;
     let hash = pool.hash(&password, None).await?;
-    let store = setup::open(config, false, clock.clone(), entropy).await?;
+    let store = setup::open(config, &database, clock.clone(), entropy).await?;
     let done = store
         .insert_administrator(new, PasswordHash::stored(hash), clock.now())
         .await;

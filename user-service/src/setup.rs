@@ -5,7 +5,8 @@ use std::sync::Arc;
 use identity_guard::rules::{Rules, RulesError};
 use identity_kit::{
     clock::SharedClock,
-    database::{Database, StoreError},
+    config::ConfigError,
+    database::{Database, DatabaseConfig, StoreError},
     entropy::SharedEntropy,
     migrate::{MigrateError, SchemaError, check_schema, migrate as apply},
 };
@@ -19,9 +20,17 @@ use crate::{
 /// Why the database cannot be used.
 #[derive(Debug, Error)]
 pub enum SetupError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// It does not answer, or another process serves the file.
-    #[error("--database-url: {0}")]
-    Connect(#[source] StoreError),
+    #[error("{flag}: {source}")]
+    Connect {
+        /// The flag that says where it is.
+        flag: &'static str,
+        /// Why not.
+        source: StoreError,
+    },
     /// Its schema is not the one this program knows.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -50,11 +59,11 @@ pub fn rules() -> Result<Rules, RulesError> {
 /// The database cannot be used.
 pub async fn open(
     config: &Config,
-    exclusive: bool,
+    database: &DatabaseConfig,
     clock: SharedClock,
     entropy: SharedEntropy,
 ) -> Result<Store, SetupError> {
-    let store = connect(config, exclusive, &clock, &entropy).await?;
+    let store = connect(config, database, &clock, &entropy).await?;
     if config.database.auto_migrate {
         bring_up_to_date(&store, &clock, entropy).await?;
     } else {
@@ -72,7 +81,7 @@ pub async fn migrate(
     clock: SharedClock,
     entropy: SharedEntropy,
 ) -> Result<(), SetupError> {
-    let store = connect(config, false, &clock, &entropy).await?;
+    let store = connect(config, &config.database.config(false)?, &clock, &entropy).await?;
     let migrated = bring_up_to_date(&store, &clock, entropy).await;
     store.database().close().await;
     migrated
@@ -80,17 +89,14 @@ pub async fn migrate(
 
 async fn connect(
     config: &Config,
-    exclusive: bool,
+    database: &DatabaseConfig,
     clock: &SharedClock,
     entropy: &SharedEntropy,
 ) -> Result<Store, SetupError> {
-    let database = Database::connect(
-        &config.database(exclusive),
-        Arc::clone(clock),
-        Arc::clone(entropy),
-    )
-    .await
-    .map_err(SetupError::Connect)?;
+    let flag = config.database.flag();
+    let database = Database::connect(database, Arc::clone(clock), Arc::clone(entropy))
+        .await
+        .map_err(|source| SetupError::Connect { flag, source })?;
     let rights = RightsCache::new(Arc::clone(clock), config.access.max_staleness());
     Ok(Store::new(database, Arc::new(rights)))
 }

@@ -1,6 +1,8 @@
 //! Configuration of a program: flag before environment before file before default, all of it listed by `--help`.
 
 mod args;
+mod blame;
+mod database;
 mod file;
 mod network;
 
@@ -11,7 +13,8 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-pub use args::{DatabaseArgs, LogFormat, ServerArgs, TelemetryArgs};
+pub use args::{LogFormat, ServerArgs, TelemetryArgs};
+pub use database::DatabaseArgs;
 use file::Setting;
 pub use network::{InvalidNetwork, Network};
 

@@ -18,7 +18,7 @@ pub use self::{
     error::StoreError,
     write::{Event, WriteFuture, WriteTransaction, Written},
 };
-use crate::{clock::SharedClock, config::DatabaseArgs, entropy::SharedEntropy};
+use crate::{clock::SharedClock, entropy::SharedEntropy};
 
 /// Where the database is and how it is used.
 #[derive(Clone)]
@@ -43,16 +43,6 @@ impl DatabaseConfig {
             max_connections: None,
             exclusive: false,
             timeout: Duration::from_secs(2),
-        }
-    }
-}
-
-impl From<&DatabaseArgs> for DatabaseConfig {
-    /// Not exclusive: the verb that serves adds it.
-    fn from(args: &DatabaseArgs) -> Self {
-        Self {
-            max_connections: Some(args.database_max_readers).filter(|&count| count > 0),
-            ..Self::new(args.database_url.as_str())
         }
     }
 }

@@ -21,6 +21,7 @@ mod kills;
 mod matrix;
 mod refresh;
 mod replicas;
+mod settings;
 mod shutdown;
 mod start_order;
 mod suspension;

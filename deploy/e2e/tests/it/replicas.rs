@@ -1,6 +1,6 @@
 //! Two processes of a service on one database, and schemas that a process does not know.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use identity_dev::{api::Api, service::Service};
 
@@ -58,19 +58,4 @@ async fn serve_refuses_a_schema_from_the_future(store: Store) {
         );
     }
     world.dispose().await;
-}
-
-/// A configuration that cannot work is refused with the name of the setting, before a port is bound.
-#[tokio::test]
-async fn wrong_configuration_is_refused_by_name() {
-    let world = World::prepared(Store::Sqlite).await;
-    for replica in [&world.user, &world.auth] {
-        let output = Command::new(&replica.launch.binary)
-            .args(["serve", "--database-url", "mysql://nowhere"])
-            .output()
-            .unwrap();
-        assert!(!output.status.success());
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(text.contains("--"), "no setting is named: {text}");
-    }
 }

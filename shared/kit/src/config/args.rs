@@ -8,8 +8,20 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{ConfigError, Network};
-use crate::server::{Limits, Listeners, TlsFiles};
+use super::{ConfigError, Network, blame::TlsFlags};
+use crate::server::{Limits, Listeners, TlsError, TlsFiles};
+
+const PUBLIC_TLS: TlsFlags = TlsFlags {
+    cert: "--tls-cert-file",
+    key: "--tls-key-file",
+    client_ca: "",
+};
+
+const INTERNAL_TLS: TlsFlags = TlsFlags {
+    cert: "--internal-tls-cert-file",
+    key: "--internal-tls-key-file",
+    client_ca: "--internal-tls-client-ca-file",
+};
 
 /// What a server listens on, and how.
 #[derive(Debug, Clone, Args)]
@@ -90,16 +102,30 @@ impl ServerArgs {
         })
     }
 
+    /// Reads the certificates, so that what could not be served is found before a port is bound.
+    ///
+    /// # Errors
+    /// Names the flag whose file cannot be used, and an internal listener that would be open to others in plaintext.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.require_private_internal_listener()?;
+        for (flags, files) in [
+            (&PUBLIC_TLS, self.public_tls()?),
+            (&INTERNAL_TLS, self.internal_tls()?),
+        ] {
+            if let Some(files) = files {
+                let blame = |error: TlsError| ConfigError::of_tls(flags, &files, &error);
+                files.check().map_err(blame)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The certificate files of the public listener; none means plaintext.
     ///
     /// # Errors
     /// One of certificate and key without the other.
     pub fn public_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
-        tls_files(
-            ["--tls-cert-file", "--tls-key-file"],
-            [&self.tls_cert_file, &self.tls_key_file],
-            None,
-        )
+        tls_files(&PUBLIC_TLS, [&self.tls_cert_file, &self.tls_key_file], None)
     }
 
     /// The certificate files of the internal listener; none means plaintext.
@@ -108,13 +134,13 @@ impl ServerArgs {
     /// One of certificate and key without the other, or client authorities without them.
     pub fn internal_tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
         let files = tls_files(
-            ["--internal-tls-cert-file", "--internal-tls-key-file"],
+            &INTERNAL_TLS,
             [&self.internal_tls_cert_file, &self.internal_tls_key_file],
             self.internal_tls_client_ca_file.clone(),
         )?;
         if files.is_none() && self.internal_tls_client_ca_file.is_some() {
             return Err(ConfigError::new(
-                "--internal-tls-client-ca-file",
+                INTERNAL_TLS.client_ca,
                 "client certificates need TLS",
                 "set --internal-tls-cert-file and --internal-tls-key-file too",
             ));
@@ -186,11 +212,11 @@ fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ConfigEr
 }
 
 fn tls_files(
-    flags: [&'static str; 2],
+    flags: &TlsFlags,
     files: [&Option<PathBuf>; 2],
     client_ca_file: Option<PathBuf>,
 ) -> Result<Option<TlsFiles>, ConfigError> {
-    let [cert_flag, key_flag] = flags;
+    let TlsFlags { cert, key, .. } = flags;
     match files {
         [Some(cert_file), Some(key_file)] => Ok(Some(TlsFiles {
             cert_file: cert_file.clone(),
@@ -199,32 +225,16 @@ fn tls_files(
         })),
         [None, None] => Ok(None),
         [Some(_), None] => Err(ConfigError::new(
-            key_flag,
+            key,
             "a certificate needs its key",
-            format!("set {key_flag}, or leave {cert_flag} out"),
+            format!("set {key}, or leave {cert} out"),
         )),
         [None, Some(_)] => Err(ConfigError::new(
-            cert_flag,
+            cert,
             "a key needs its certificate",
-            format!("set {cert_flag}, or leave {key_flag} out"),
+            format!("set {cert}, or leave {key} out"),
         )),
     }
-}
-
-/// Where the data is.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Database")]
-pub struct DatabaseArgs {
-    /// `sqlite:` with a file, or `postgres:` with user, host and database
-    #[arg(long, value_name = "URL")]
-    pub database_url: String,
-    /// Bring the schema up to date when the server starts
-    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1,
-          require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
-    pub auto_migrate: bool,
-    /// Most connections for reading; 0 means one a core for SQLite and ten for PostgreSQL
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
-    pub database_max_readers: u32,
 }
 
 /// What is told about the program's work.

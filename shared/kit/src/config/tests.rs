@@ -5,12 +5,14 @@ use std::{fs, path::PathBuf};
 use clap::{CommandFactory, Parser, Subcommand};
 use tempfile::TempDir;
 
-use super::{LogFormat, Program, ServerArgs, TelemetryArgs};
+use super::{ConfigError, DatabaseArgs, LogFormat, Program, ServerArgs, TelemetryArgs};
 
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
     #[command(flatten)]
     telemetry: TelemetryArgs,
     /// Who may call
@@ -37,6 +39,7 @@ fn program() -> Program {
         .default_value("listen", "127.0.0.1:1")
         .default_value("internal-listen", "127.0.0.1:2")
         .default_value("admin-listen", "127.0.0.1:3")
+        .default_value("database-url", "sqlite:test.db")
 }
 
 fn file(text: &str) -> (TempDir, PathBuf) {
@@ -157,6 +160,83 @@ fn certificates_and_keys_come_in_pairs() {
         .internal_tls()
         .expect_err("lacks the certificate");
     assert_eq!(error.flag, "--internal-tls-client-ca-file");
+}
+
+#[test]
+fn certificate_files_are_read_before_anything_is_bound_and_blamed_by_flag() {
+    let (folder, path) = file("no certificate");
+    let name = |at: &str| folder.path().join(at).display().to_string();
+    let here = path.display().to_string();
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("signs");
+    for (at, text) in [
+        ("cert.pem", signed.cert.pem()),
+        ("key.pem", signed.signing_key.serialize_pem()),
+    ] {
+        fs::write(folder.path().join(at), text).expect("writes");
+    }
+    let (cert, key) = (name("cert.pem"), name("key.pem"));
+    let check = |args: [(&str, &str); 3]| -> Result<(), ConfigError> {
+        let args = args.map(|(flag, file)| format!("--{flag}={file}"));
+        let cli = parse(&args.each_ref().map(String::as_str)).expect("parses");
+        cli.server.check()
+    };
+    let internal = |cert, key, ca| {
+        check([
+            ("internal-tls-cert-file", cert),
+            ("internal-tls-key-file", key),
+            ("internal-tls-client-ca-file", ca),
+        ])
+    };
+    internal(&cert, &key, &cert).expect("is good");
+    let wrong = |checked: Result<(), ConfigError>| checked.expect_err("is wrong").flag;
+    let absent = name("absent");
+    for bad in [here.as_str(), absent.as_str()] {
+        assert_eq!(
+            wrong(internal(bad, &key, &cert)),
+            "--internal-tls-cert-file"
+        );
+        assert_eq!(
+            wrong(internal(&cert, bad, &cert)),
+            "--internal-tls-key-file"
+        );
+        assert_eq!(
+            wrong(internal(&cert, &key, bad)),
+            "--internal-tls-client-ca-file"
+        );
+    }
+    let public = [
+        ("tls-cert-file", &*cert),
+        ("tls-key-file", &*absent),
+        ("listen", "127.0.0.1:7"),
+    ];
+    assert_eq!(wrong(check(public)), "--tls-key-file");
+}
+
+#[test]
+fn a_url_that_leads_to_no_database_is_blamed_on_its_flag_and_never_shown() {
+    let error = |args: &[&str]| {
+        let database = parse(args).expect("parses").database;
+        database.config(false).expect_err("is wrong")
+    };
+    for (url, told) in [
+        ("mysql://ada:secret@nowhere/identity", "postgres://"),
+        ("postgres://ada:secret@[nowhere", "malformed"),
+        ("sqlite:/secret/folder/of/nobody.db", "/secret/folder/of"),
+        ("ada:secret", "neither"),
+    ] {
+        let error = error(&["--database-url", url]);
+        let text = error.to_string();
+        assert_eq!(error.flag, "--database-url");
+        assert!(
+            text.contains(told) && !text.contains("ada:secret"),
+            "{text}"
+        );
+    }
+    parse(&["--database-url=sqlite:new.db"])
+        .expect("parses")
+        .database
+        .config(false)
+        .expect("the folder of the process is there");
 }
 
 #[test]

@@ -40,18 +40,26 @@ pub struct TlsFiles {
     pub client_ca_file: Option<PathBuf>,
 }
 
+impl TlsFiles {
+    /// Whether they can be used as they are now.
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
+        install_crypto();
+        Contents::read(self)?.config(self).map(drop)
+    }
+}
+
 /// Why files cannot be used for TLS.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {file} for TLS: {problem}")]
+#[error("cannot use {} for TLS: {problem}", file.display())]
 pub struct TlsError {
-    file: String,
+    pub(crate) file: PathBuf,
     problem: String,
 }
 
 impl TlsError {
     fn of(file: &Path, problem: &impl fmt::Display) -> Self {
         Self {
-            file: file.display().to_string(),
+            file: file.to_owned(),
             problem: problem.to_string(),
         }
     }

@@ -1,0 +1,172 @@
+//! Wrong settings: each is refused by its name before a port is bound.
+
+use std::{
+    ffi::OsString,
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::Command,
+};
+
+use identity_dev::service::{Endpoints, Launch, Service};
+
+use crate::harness::{Store, World};
+
+/// A start that would work, but for one setting.
+struct Wrong {
+    /// What is changed: a flag and its value, or a flag without which to start.
+    changes: Vec<(&'static str, Option<String>)>,
+    /// The flag that the error names.
+    blamed: &'static str,
+}
+
+impl Wrong {
+    fn value(flag: &'static str, value: impl Into<String>) -> Self {
+        Self {
+            changes: vec![(flag, Some(value.into()))],
+            blamed: flag,
+        }
+    }
+
+    fn without(flag: &'static str) -> Self {
+        Self {
+            changes: vec![(flag, None)],
+            blamed: flag,
+        }
+    }
+
+    fn and(mut self, flag: &'static str, value: Option<String>) -> Self {
+        self.changes.push((flag, value));
+        self
+    }
+
+    fn blamed_on(self, blamed: &'static str) -> Self {
+        Self { blamed, ..self }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_refused_by_name_before_a_port_is_bound() {
+    let world = World::prepared(Store::Sqlite).await;
+    for replica in [&world.user, &world.auth] {
+        let launch = &replica.launch;
+        // Whoever gets as far as to bind a port says that it is taken.
+        let _squatters = occupied(launch.endpoints);
+        let control = refusal(launch, &[]);
+        assert!(control.contains("--listen: cannot listen on"), "{control}");
+
+        let folder = world.material.folder_of(launch.service);
+        for wrong in wrong_settings(launch, &folder) {
+            let text = refusal(launch, &wrong.changes);
+            let named = text
+                .split_whitespace()
+                .map(|word| word.trim_matches(|sign: char| "':".contains(sign)))
+                .any(|word| word == wrong.blamed);
+            assert!(
+                named && !text.contains("cannot listen"),
+                "{:?} should be blamed on {}: {text}",
+                wrong.changes,
+                wrong.blamed
+            );
+        }
+    }
+    world.dispose().await;
+}
+
+fn wrong_settings(launch: &Launch, folder: &Path) -> Vec<Wrong> {
+    let peer_url = match launch.service {
+        Service::User => "--auth-url",
+        Service::Auth => "--user-url",
+    };
+    let path = |name: &str| folder.join(name).display().to_string();
+    let absent = path("absent");
+    let junk = path("junk");
+    fs::write(&junk, "junk").unwrap();
+    let certificate = launch
+        .material
+        .certificate(launch.service)
+        .display()
+        .to_string();
+
+    let mut wrong = vec![
+        Wrong::without("--root-secret-file"),
+        Wrong::value("--service-identity", "nobody"),
+        Wrong::value(
+            "--service-identity",
+            format!("a;scopes=b;key-file={absent}"),
+        ),
+        Wrong::value("--service-identity", format!("a;scopes=b;key-file={junk}")),
+        Wrong::value("--tls-cert-file", &certificate).blamed_on("--tls-key-file"),
+        Wrong::value("--tls-key-file", &absent).blamed_on("--tls-cert-file"),
+        Wrong::value("--tls-key-file", &absent).and("--tls-cert-file", Some(certificate)),
+        Wrong::value(
+            "--internal-listen",
+            format!("0.0.0.0:{}", launch.endpoints.internal.port()),
+        )
+        .and("--internal-tls-cert-file", None)
+        .and("--internal-tls-key-file", None)
+        .and("--internal-tls-client-ca-file", None),
+        Wrong::value(peer_url, "nowhere"),
+        Wrong::value(peer_url, "http://example.org:1"),
+        Wrong::without("--peer-ca-file"),
+        Wrong::without("--peer-cert-file"),
+        Wrong::without("--peer-key-file"),
+        Wrong::value("--peer-san", "no name"),
+        Wrong::value("--password-memory-kib", "1"),
+        Wrong::value("--password-passes", "0"),
+        Wrong::value("--password-lanes", "99"),
+        Wrong::value("--max-staleness-milliseconds", "1"),
+        Wrong::value("--max-staleness-milliseconds", "300001"),
+        Wrong::value("--database-url", "mysql://nowhere"),
+        Wrong::value("--database-url", "postgres://[nowhere"),
+        Wrong::value("--database-url", format!("sqlite:{absent}/a.db")),
+    ];
+    for flag in [
+        "--root-secret-file",
+        "--internal-tls-cert-file",
+        "--internal-tls-key-file",
+        "--internal-tls-client-ca-file",
+        "--peer-ca-file",
+        "--peer-cert-file",
+        "--peer-key-file",
+        "--peer-service-key-file",
+    ] {
+        wrong.push(Wrong::value(flag, &absent));
+        wrong.push(Wrong::value(flag, &junk));
+    }
+    wrong
+}
+
+/// What a start says that comes to nothing.
+fn refusal(launch: &Launch, changes: &[(&'static str, Option<String>)]) -> String {
+    let output = changed(launch, changes).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{changes:?}: {text}");
+    text
+}
+
+/// The command that serves, with some settings changed.
+fn changed(launch: &Launch, changes: &[(&'static str, Option<String>)]) -> Command {
+    let serve = launch.serve();
+    let mut args: Vec<OsString> = serve.get_args().map(Into::into).collect();
+    for (flag, value) in changes {
+        while let Some(at) = args.iter().position(|arg| arg == flag) {
+            args.drain(at..at + 2);
+        }
+        if let Some(value) = value {
+            args.extend([flag.into(), value.into()]);
+        }
+    }
+    let mut command = Command::new(serve.get_program());
+    command.args(args);
+    command
+}
+
+fn occupied(endpoints: Endpoints) -> [TcpListener; 3] {
+    let Endpoints {
+        public,
+        internal,
+        admin,
+    } = endpoints;
+    [public, internal, admin].map(|address: SocketAddr| TcpListener::bind(address).unwrap())
+}

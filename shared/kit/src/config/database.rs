@@ -1,0 +1,80 @@
+//! Where the data is, and what is wrong with a URL that leads nowhere.
+
+use std::{path::Path, str::FromStr as _};
+
+use clap::Args;
+use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
+
+use super::ConfigError;
+use crate::database::DatabaseConfig;
+
+/// Where the data is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseArgs {
+    /// `sqlite:` with a file, or `postgres:` with user, host and database
+    #[arg(long, value_name = "URL")]
+    pub database_url: String,
+    /// Bring the schema up to date when the server starts
+    #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub auto_migrate: bool,
+    /// Most connections for reading; 0 means one a core for SQLite and ten for PostgreSQL
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    pub database_max_readers: u32,
+}
+
+impl DatabaseArgs {
+    /// The flag that says where the database is.
+    #[must_use]
+    pub const fn flag(&self) -> &'static str {
+        "--database-url"
+    }
+
+    /// Where the database is; `exclusive`, whether this process serves it.
+    ///
+    /// # Errors
+    /// The URL is none that leads to a database. What it holds is never told.
+    pub fn config(&self, exclusive: bool) -> Result<DatabaseConfig, ConfigError> {
+        self.check(&self.database_url)?;
+        Ok(DatabaseConfig {
+            max_connections: Some(self.database_max_readers).filter(|&count| count > 0),
+            exclusive,
+            ..DatabaseConfig::new(self.database_url.as_str())
+        })
+    }
+
+    fn check(&self, url: &str) -> Result<(), ConfigError> {
+        let error = |problem: String, fix: &str| Err(ConfigError::new(self.flag(), problem, fix));
+        match url.split(':').next() {
+            Some("sqlite") => match SqliteConnectOptions::from_str(url) {
+                Ok(options) => match missing_folder(options.get_filename()) {
+                    Some(folder) => error(
+                        format!("there is no folder {}", folder.display()),
+                        "make it, or choose another file",
+                    ),
+                    None => Ok(()),
+                },
+                Err(problem) => error(problem.to_string(), "write it as sqlite:FILE"),
+            },
+            Some("postgres" | "postgresql") => match PgConnectOptions::from_str(url) {
+                Ok(_) => Ok(()),
+                // The library's words might repeat a part of the password.
+                Err(_) => error(
+                    "the URL is malformed".to_owned(),
+                    "write it as postgres://USER:PASSWORD@HOST/NAME, with what is special percent-encoded",
+                ),
+            },
+            _ => error(
+                "the URL begins with neither sqlite: nor postgres://".to_owned(),
+                "write it as sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME",
+            ),
+        }
+    }
+}
+
+/// The folder that a new file would need and that is not there.
+fn missing_folder(file: &Path) -> Option<&Path> {
+    let folder = file.parent().filter(|folder| *folder != Path::new(""))?;
+    (!folder.is_dir()).then_some(folder)
+}
