@@ -9,8 +9,9 @@ mod network;
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
-    Arg, ArgAction, Command, Parser,
+    Arg, ArgAction, ArgMatches, Command, Parser,
     error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
 };
 
 pub use args::{LogFormat, ServerArgs, TelemetryArgs};
@@ -102,6 +103,10 @@ impl Program {
         let mut matches = command
             .try_get_matches_from_mut(args)
             .map_err(|error| blame_file(error, &mut command, &from_file, path.as_ref()))?;
+        if let Some([one, other]) = together(&command, &matches) {
+            let problem = format!("--{one} cannot be used with --{other}");
+            return Err(command.error(ErrorKind::ArgumentConflict, problem));
+        }
         C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
     }
 
@@ -182,6 +187,26 @@ fn given_elsewhere(setting: &Setting, command: &Command, args: &[OsString]) -> b
         .and_then(Arg::get_env)
         .is_some_and(|name| std::env::var_os(name).is_some());
     by_flag || by_variable
+}
+
+/// Two settings that were both given and exclude each other. The library sees it only where both stand on the same side
+/// of the verb.
+fn together(command: &Command, matches: &ArgMatches) -> Option<[String; 2]> {
+    let is_given = |arg: &Arg| {
+        matches
+            .value_source(arg.get_id().as_str())
+            .is_some_and(|source| source != ValueSource::DefaultValue)
+    };
+    command
+        .get_arguments()
+        .filter(|arg| is_given(arg))
+        .find_map(|arg| {
+            let other = command
+                .get_arg_conflicts_with(arg)
+                .into_iter()
+                .find(|other| is_given(other))?;
+            Some([arg, other].map(|arg| arg.get_id().as_str().replace('_', "-")))
+        })
 }
 
 /// Names key and file when a malformed value came from there.

@@ -1,4 +1,4 @@
-//! Wrong settings: each is refused by its name before a port is bound.
+//! Wrong settings: each is refused by its name before a port is bound, and the URL of the database out of a file.
 
 use std::{
     ffi::OsString,
@@ -6,11 +6,17 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     process::Command,
+    time::Duration,
 };
 
-use identity_dev::service::{Endpoints, Launch, Service};
+use identity_dev::{
+    process::Process,
+    service::{Endpoints, Launch, Service},
+};
 
 use crate::harness::{Store, World};
+
+on_both_stores!(the_url_of_the_database_may_come_out_of_a_file);
 
 /// A start that would work, but for one setting.
 struct Wrong {
@@ -120,6 +126,9 @@ fn wrong_settings(launch: &Launch, folder: &Path) -> Vec<Wrong> {
         Wrong::value("--database-url", "mysql://nowhere"),
         Wrong::value("--database-url", "postgres://[nowhere"),
         Wrong::value("--database-url", format!("sqlite:{absent}/a.db")),
+        Wrong::value("--database-url-file", &absent).and("--database-url", None),
+        Wrong::value("--database-url-file", &junk).and("--database-url", None),
+        Wrong::value("--database-url-file", &junk),
     ];
     for flag in [
         "--root-secret-file",
@@ -169,4 +178,39 @@ fn occupied(endpoints: Endpoints) -> [TcpListener; 3] {
         admin,
     } = endpoints;
     [public, internal, admin].map(|address: SocketAddr| TcpListener::bind(address).unwrap())
+}
+
+async fn the_url_of_the_database_may_come_out_of_a_file(store: Store) {
+    let mut world = World::prepared(store).await;
+    for service in Service::BOTH {
+        let folder = world.material.folder_of(service);
+        let replica = world.replica(service);
+        let file = folder.join("database-url");
+        fs::write(&file, format!("{}\n", replica.launch.database_url)).unwrap();
+        let command = changed(
+            &replica.launch,
+            &[
+                ("--database-url", None),
+                ("--database-url-file", Some(file.display().to_string())),
+            ],
+        );
+        let log = folder.join("log");
+        let mut process = Process::spawn(service.name(), command, &log).unwrap();
+        serves(replica.launch.endpoints.public, &mut process).await;
+        process.terminate();
+        let ended = process.ended_within(Duration::from_secs(30)).await.unwrap();
+        let text = process.last_lines(30);
+        assert!(ended.is_some_and(|status| status.success()), "{text}");
+    }
+    world.dispose().await;
+}
+
+/// Waits until the process answers at its public listener; it does so only once its database is open.
+async fn serves(address: SocketAddr, process: &mut Process) {
+    let channel = identity_dev::health::channel(address).unwrap();
+    while !identity_dev::health::answers(&channel).await {
+        let ended = process.exited().unwrap();
+        assert!(ended.is_none(), "{}", process.last_lines(30));
+        tokio::task::yield_now().await;
+    }
 }

@@ -1,20 +1,27 @@
-//! Where the data is, and what is wrong with a URL that leads nowhere.
+//! Where the data is: a URL, or a file that holds it, since it may carry a password.
 
-use std::{path::Path, str::FromStr as _};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr as _,
+};
 
 use clap::Args;
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use super::ConfigError;
-use crate::database::DatabaseConfig;
+use crate::{database::DatabaseConfig, secret::read_secret_file};
 
 /// Where the data is.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseArgs {
     /// `sqlite:` with a file, or `postgres:` with user, host and database
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "database_url_file")]
     pub database_url: String,
+    /// File that holds the URL, in place of `--database-url`: a password in it stands in no command line and no
+    /// environment
+    #[arg(long, value_name = "FILE")]
+    pub database_url_file: Option<PathBuf>,
     /// Bring the schema up to date when the server starts
     #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1,
           require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
@@ -28,20 +35,36 @@ impl DatabaseArgs {
     /// The flag that says where the database is.
     #[must_use]
     pub const fn flag(&self) -> &'static str {
-        "--database-url"
+        match self.database_url_file {
+            Some(_) => "--database-url-file",
+            None => "--database-url",
+        }
     }
 
     /// Where the database is; `exclusive`, whether this process serves it.
     ///
     /// # Errors
-    /// The URL is none that leads to a database. What it holds is never told.
+    /// The file of the URL cannot be read, or the URL is none that leads to a database. What it holds is never told.
     pub fn config(&self, exclusive: bool) -> Result<DatabaseConfig, ConfigError> {
-        self.check(&self.database_url)?;
+        let url = match &self.database_url_file {
+            Some(file) => self.read(file)?,
+            None => self.database_url.clone(),
+        };
+        self.check(&url)?;
         Ok(DatabaseConfig {
             max_connections: Some(self.database_max_readers).filter(|&count| count > 0),
             exclusive,
-            ..DatabaseConfig::new(self.database_url.as_str())
+            ..DatabaseConfig::new(url)
         })
+    }
+
+    fn read(&self, file: &Path) -> Result<String, ConfigError> {
+        let flag = self.flag();
+        let fix = "write the URL into it and nothing else";
+        let secret =
+            read_secret_file(file, 1).map_err(|error| ConfigError::of_secret(flag, &error, fix))?;
+        String::from_utf8(secret.expose().to_vec())
+            .map_err(|_| ConfigError::new(flag, format!("{} holds no text", file.display()), fix))
     }
 
     fn check(&self, url: &str) -> Result<(), ConfigError> {

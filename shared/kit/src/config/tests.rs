@@ -213,6 +213,30 @@ fn certificate_files_are_read_before_anything_is_bound_and_blamed_by_flag() {
 }
 
 #[test]
+fn a_url_of_the_database_may_stand_in_a_file() {
+    let (_folder, path) = file("postgres://ada:secret@db.example.org/identity\n");
+    let flag = format!("--database-url-file={}", path.display());
+    let database = parse(&[&flag]).expect("parses").database;
+    let config = database.config(true).expect("is good");
+    assert_eq!(config.url, "postgres://ada:secret@db.example.org/identity");
+    assert!(config.exclusive);
+    assert_eq!(database.flag(), "--database-url-file");
+    for args in [
+        [&*flag, "--database-url=sqlite:a.db", "migrate"],
+        [&*flag, "migrate", "--database-url=sqlite:a.db"],
+        ["--database-url=sqlite:a.db", "migrate", &*flag],
+    ] {
+        let error = parse(&args).expect_err("says it twice");
+        assert!(
+            error.contains("--database-url-file") && error.contains("cannot be used with"),
+            "{error}"
+        );
+    }
+    let twice = format!("database_url_file = {:?}", path.display().to_string());
+    parse_with(&twice, &["migrate", "--database-url=sqlite:a.db"]).expect_err("says it twice");
+}
+
+#[test]
 fn a_url_that_leads_to_no_database_is_blamed_on_its_flag_and_never_shown() {
     let error = |args: &[&str]| {
         let database = parse(args).expect("parses").database;
@@ -231,6 +255,18 @@ fn a_url_that_leads_to_no_database_is_blamed_on_its_flag_and_never_shown() {
             text.contains(told) && !text.contains("ada:secret"),
             "{text}"
         );
+        let (_folder, path) = file(url);
+        let error = self::parse(&[&format!("--database-url-file={}", path.display())])
+            .expect("parses")
+            .database
+            .config(false)
+            .expect_err("is wrong");
+        assert_eq!(error.flag, "--database-url-file");
+    }
+    let empty = file("\n");
+    for path in [empty.1.as_path(), "/no/such/file".as_ref()] {
+        let error = error(&[&format!("--database-url-file={}", path.display())]);
+        assert_eq!(error.flag, "--database-url-file");
     }
     parse(&["--database-url=sqlite:new.db"])
         .expect("parses")
