@@ -4,6 +4,7 @@ use std::{
     error::Error,
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
     sync::Arc,
     time::Duration,
 };
@@ -19,7 +20,8 @@ use identity_kit::{
 use crate::{
     app::{AccessSource, App, Prepared},
     config::{Config, CreateAdminArgs, HealthcheckArgs, Verb},
-    create_admin, setup,
+    create_admin::{self, CreateAdminError},
+    setup,
 };
 
 /// How long a healthcheck waits for its answer.
@@ -37,6 +39,15 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error>> {
         Verb::Migrate => Ok(setup::migrate(&config, clock, entropy).await?),
         Verb::Healthcheck(args) => healthcheck(&config, &args).await,
         Verb::CreateAdmin(args) => admin(&config, &args, clock, entropy).await,
+    }
+}
+
+/// What the program ends with after an error: 3 when `create-admin` found the name or the address taken, otherwise 1.
+#[must_use]
+pub fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
+    match error.downcast_ref::<CreateAdminError>() {
+        Some(error) if error.is_taken() => ExitCode::from(3),
+        _ => ExitCode::FAILURE,
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Verb {
     Migrate,
     /// Ask the running server whether it serves; ends with 0 when it does
     Healthcheck(HealthcheckArgs),
-    /// Create an active user with the role admin, and print it as JSON
+    /// Create an active user with the role admin, and print it as JSON; ends with 3 when the name or address is taken
     CreateAdmin(CreateAdminArgs),
 }
 

@@ -19,6 +19,7 @@ use crate::{
         credential::{PasswordHash, forbidden_passwords},
         email::Email,
         id::UserId,
+        refusal::Refusal,
         text::PersonName,
         user::NewUser,
         username::Username,
@@ -56,6 +57,19 @@ pub enum CreateAdminError {
     /// The user cannot be stored, for one because the name or address is taken.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl CreateAdminError {
+    /// Whether another name would do: somebody has this one, or the address.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(store::Error::Refused(
+                Refusal::UsernameTaken | Refusal::EmailTaken
+            ))
+        )
+    }
 }
 
 /// Makes the administrator and answers what to print: the user, and the password where it was made here.

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nothing is left to be told that standard error is closed.
             let _ = writeln!(io::stderr(), "user-service: {}", chain(&*error));
-            ExitCode::FAILURE
+            cli::exit_code(&*error)
         }
     }
 }

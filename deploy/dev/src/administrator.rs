@@ -19,21 +19,47 @@ pub struct Administrator {
     pub password: String,
 }
 
+/// What `create-admin` ends with when the name or the address is taken.
+const TAKEN: i32 = 3;
+
+/// Why there is no new administrator.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Somebody has the name already.
+    #[error(transparent)]
+    Taken(Problem),
+    /// Anything else.
+    #[error(transparent)]
+    Failed(#[from] Problem),
+}
+
+impl From<CreateError> for Problem {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Taken(problem) | CreateError::Failed(problem) => problem,
+        }
+    }
+}
+
 /// Makes an administrator with the verb of user-service, which chooses the password.
 ///
 /// # Errors
 ///
 /// When the verb refuses; its own words are in the problem.
-pub fn create(user_service: &Launch, username: &str) -> Result<Administrator, Problem> {
+pub fn create(user_service: &Launch, username: &str) -> Result<Administrator, CreateError> {
     let output = command(user_service, username)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| Problem::new(format!("cannot run create-admin: {error}")))?;
     if !output.status.success() {
-        return Err(Problem::new(format!(
+        let problem = Problem::new(format!(
             "create-admin failed: {}",
             String::from_utf8_lossy(&output.stderr).trim()
-        )));
+        ));
+        return Err(match output.status.code() {
+            Some(TAKEN) => CreateError::Taken(problem),
+            _ => CreateError::Failed(problem),
+        });
     }
     let printed: Value = serde_json::from_slice(&output.stdout)
         .map_err(|error| Problem::new(format!("create-admin printed no JSON: {error}")))?;

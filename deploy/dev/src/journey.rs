@@ -14,7 +14,7 @@ use crate::{
     api::Api,
     private_file,
     problem::{Outcome, Problem, reason},
-    session,
+    session::{self, RefreshError},
 };
 
 /// The role that lets a user read all users.
@@ -86,8 +86,10 @@ async fn live(
         .map_err(|status| Problem::call("Logout", &status))?;
     step("the user logs out");
 
-    if session::refresh(api, &tokens.refresh_token).await.is_ok() {
-        return Err(Problem::new("a refresh after logout was answered"));
+    match session::refresh(api, &tokens.refresh_token).await {
+        Err(RefreshError::Ended(_)) => {}
+        Err(RefreshError::Failed(problem)) => return Err(problem),
+        Ok(_) => return Err(Problem::new("a refresh after logout was answered")),
     }
     expect_refusal(validate(api, &tokens).await, "TOKEN_REVOKED")?;
     expect_refusal(list_users(api, &tokens).await, "TOKEN_REVOKED")?;

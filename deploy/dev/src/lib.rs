@@ -10,6 +10,7 @@ pub mod args;
 pub mod binaries;
 pub mod health;
 pub mod journey;
+pub mod keeper;
 pub mod material;
 pub mod pair;
 pub mod ports;

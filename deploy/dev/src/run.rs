@@ -2,29 +2,28 @@
 
 use std::{
     fs::{File, TryLockError},
+    future::pending,
     path::{Path, PathBuf, absolute},
     time::Duration,
 };
 
 use identity_proto::auth::v1::TokenSet;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::sleep,
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    administrator::{self, Administrator},
+    administrator::{self, Administrator, CreateError},
     api::Api,
     args::Args,
     binaries::Binaries,
     health, journey,
+    keeper::{self, Tokens},
     material::Material,
     pair::{Pair, launches},
     ports::Ports,
     private_file,
     problem::Problem,
     service::{Launch, Service},
-    session::{self, SessionFiles},
+    session::{self, RefreshError, SessionFiles},
     tour,
 };
 
@@ -119,7 +118,13 @@ impl Stage {
             return Ok(());
         }
         say("Ctrl-C stops both.");
-        self.stay_logged_in(tokens).await
+        keeper::stay_logged_in(tokens, self, say).await;
+        say(&format!(
+            "the session has ended, as by a logout, and {} with it. Both services go on.\n\
+             For a new one log in with the password that was shown, or stop and start again.",
+            self.files.access_token.display()
+        ));
+        pending().await
     }
 
     /// The session of the run before; without one, that of a new administrator.
@@ -128,23 +133,17 @@ impl Stage {
             return Ok((None, tokens));
         }
         let [user_service, _] = &self.launches;
-        // The name is taken when an earlier session has ended: its password is not ours to know.
-        let administrator = administrator::create(user_service, "admin").or_else(|_| {
-            let name = format!("admin-{}", &private_file::random_hex()?[..8]);
-            administrator::create(user_service, &name)
-        })?;
+        let administrator = match administrator::create(user_service, "admin") {
+            // An earlier session has ended, and its password is not ours to know.
+            Err(CreateError::Taken(_)) => {
+                let name = format!("admin-{}", &private_file::random_hex()?[..8]);
+                administrator::create(user_service, &name)
+            }
+            created => created,
+        }?;
         let tokens = administrator.log_in(&self.api).await?;
         self.files.keep(&tokens)?;
         Ok((Some(administrator), tokens))
-    }
-
-    /// Replaces the tokens before they end, for as long as it is let.
-    async fn stay_logged_in(&self, mut tokens: TokenSet) -> Result<(), Problem> {
-        loop {
-            sleep(session::renewal_after(&tokens)).await;
-            tokens = session::refresh(&self.api, &tokens.refresh_token).await?;
-            self.files.keep(&tokens)?;
-        }
     }
 
     /// The command line that makes another administrator.
@@ -156,6 +155,16 @@ impl Stage {
             .map(|word| tour::shell_word(&word.to_string_lossy()))
             .collect::<Vec<_>>()
             .join(" ")
+    }
+}
+
+impl Tokens for Stage {
+    async fn refresh(&self, refresh_token: &str) -> Result<TokenSet, RefreshError> {
+        session::refresh(&self.api, refresh_token).await
+    }
+
+    fn keep(&self, tokens: &TokenSet) -> Result<(), Problem> {
+        self.files.keep(tokens)
     }
 }
 

@@ -8,7 +8,11 @@ use identity_proto::auth::v1::{
     login_response,
 };
 
-use crate::{api::Api, private_file, problem::Problem};
+use crate::{
+    api::Api,
+    private_file,
+    problem::{Problem, reason},
+};
 
 /// Logs in; where the password must be changed, changes it to `new_password`.
 ///
@@ -88,23 +92,47 @@ pub async fn change_password(
     }
 }
 
+/// Why a refresh gave no tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The session is over: nobody gets anything for this token any more.
+    #[error(transparent)]
+    Ended(Problem),
+    /// Anything else, which says nothing about the session.
+    #[error(transparent)]
+    Failed(Problem),
+}
+
+impl From<RefreshError> for Problem {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Ended(problem) | RefreshError::Failed(problem) => problem,
+        }
+    }
+}
+
 /// Trades the refresh token for new tokens.
 ///
 /// # Errors
 ///
-/// When it is refused.
-pub async fn refresh(api: &Api, refresh_token: &str) -> Result<TokenSet, Problem> {
+/// The session has ended, or there was no answer.
+pub async fn refresh(api: &Api, refresh_token: &str) -> Result<TokenSet, RefreshError> {
     let request = RefreshTokenRequest {
         refresh_token: refresh_token.to_owned(),
         ..RefreshTokenRequest::default()
     };
-    api.auth("")
-        .refresh_token(request)
-        .await
-        .map_err(|status| Problem::call("RefreshToken", &status))?
+    let answer = api.auth("").refresh_token(request).await;
+    answer
+        .map_err(|status| {
+            let problem = Problem::call("RefreshToken", &status);
+            match reason(&status).as_deref() {
+                Some("REFRESH_TOKEN_INVALID") => RefreshError::Ended(problem),
+                _ => RefreshError::Failed(problem),
+            }
+        })?
         .into_inner()
         .tokens
-        .ok_or_else(|| Problem::new("RefreshToken answered no tokens"))
+        .ok_or_else(|| RefreshError::Failed(Problem::new("RefreshToken answered no tokens")))
 }
 
 /// Where the session of `cargo dev` is kept between its runs, in files of mode 0600.
@@ -131,7 +159,7 @@ impl SessionFiles {
     ///
     /// # Errors
     ///
-    /// When a file cannot be read or written.
+    /// When a file cannot be read or written, or nobody says what has become of the session.
     pub async fn resume(&self, api: &Api) -> Result<Option<TokenSet>, Problem> {
         let Some(refresh_token) = private_file::read(&self.refresh_token)? else {
             return Ok(None);
@@ -141,7 +169,8 @@ impl SessionFiles {
                 self.keep(&tokens)?;
                 Ok(Some(tokens))
             }
-            Err(_) => Ok(None),
+            Err(RefreshError::Ended(_)) => Ok(None),
+            Err(RefreshError::Failed(problem)) => Err(problem),
         }
     }
 }

@@ -14,6 +14,7 @@ mod harness;
 
 mod answers;
 mod bad_input;
+mod cargo_dev;
 mod cascade;
 mod internal_link;
 mod journey;
