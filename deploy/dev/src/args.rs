@@ -14,6 +14,10 @@ pub struct Args {
     #[arg(long)]
     pub free_ports: bool,
 
+    /// Start the services that lie beside this program, without building them
+    #[arg(long)]
+    pub no_build: bool,
+
     /// Make the journey, show the calls, and stop
     #[arg(long)]
     pub once: bool,

@@ -35,6 +35,12 @@ impl Binaries {
         Self(folder)
     }
 
+    /// The folder itself.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// The target folder.
     #[must_use]
     pub fn target(&self) -> &Path {

@@ -93,6 +93,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Asks it to end as Ctrl-C does.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// Ends it at once, as a power cut would.
     pub fn kill(&self) {
         self.signal(Signal::KILL);

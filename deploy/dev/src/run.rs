@@ -45,8 +45,10 @@ pub async fn run(args: &Args, say: &impl Fn(&str)) -> Result<(), Problem> {
         Ports::usual()
     };
     ports.check()?;
-    say("building both services");
-    binaries.build()?;
+    if !args.no_build {
+        say("building both services");
+        binaries.build()?;
+    }
 
     let material = Material::prepare(&data)?;
     let launches = launches(&data, &binaries, &ports, &material);

@@ -37,6 +37,16 @@ pub(crate) fn grpcurl(test: &str) -> Option<PathBuf> {
         .or_else(|| left_out(test, "grpcurl is not installed"))
 }
 
+/// A program of this repository that not every test run builds.
+pub(crate) fn program(name: &str, test: &str) -> Option<PathBuf> {
+    let folder = Binaries::beside_this_program().unwrap();
+    let path = folder.folder().join(name);
+    if path.is_file() {
+        return Some(path);
+    }
+    left_out(test, &format!("{name} is not built"))
+}
+
 /// How many rounds of a trial: more in `deploy/test.sh` than in a plain `cargo test`.
 pub(crate) fn rounds(variable: &str, plain: usize) -> usize {
     match env::var(variable) {
