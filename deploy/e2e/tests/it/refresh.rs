@@ -12,7 +12,7 @@ use crate::harness::{
 };
 
 on_both_stores!(
-    fifty_parallel_refreshes_never_leave_two_live_successors,
+    fifty_parallel_refreshes_have_exactly_one_successor,
     a_lost_answer_is_retried_and_a_replay_ends_the_family,
     a_replay_after_the_window_ends_the_family,
     a_retry_needs_the_request_id_of_the_first_call,
@@ -21,7 +21,7 @@ on_both_stores!(
 /// How many calls trade one token at once.
 const CROWD: usize = 50;
 
-async fn fifty_parallel_refreshes_never_leave_two_live_successors(store: Store) {
+async fn fifty_parallel_refreshes_have_exactly_one_successor(store: Store) {
     let replicas = matches!(store, Store::Postgres(_));
     let world = World::running(store).await;
     let mut second = world.second(Service::Auth);
@@ -49,17 +49,18 @@ async fn fifty_parallel_refreshes_never_leave_two_live_successors(store: Store) 
                 Ok(tokens) => {
                     successors.insert(tokens.refresh_token);
                 }
-                Err(status) => assert_eq!(
-                    refused::<()>(Err(status)),
-                    "REFRESH_TOKEN_INVALID",
-                    "round {round}"
-                ),
+                Err(status) => {
+                    let reason = refused::<()>(Err(status));
+                    // Late, or beaten to it by another one of them.
+                    let is_permitted = ["REFRESH_TOKEN_INVALID", "CONFLICT"].contains(&&*reason);
+                    assert!(is_permitted, "round {round}: {reason}");
+                }
             }
         }
-        assert!(
-            successors.len() <= 1,
-            "round {round}: {} successors of one token",
-            successors.len()
+        assert_eq!(
+            successors.len(),
+            1,
+            "round {round}: successors of one token"
         );
     }
     world.dispose().await;
