@@ -4,53 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
-/// What is wrong with the one field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    Empty,
-    TooLong,
-    Nul,
-    Control,
-    Reordering,
-    UnknownEnumValue,
-    Negative,
-}
-
-impl Fault {
-    /// The faults of a text.
-    const OF_TEXT: [Self; 5] = [
-        Self::Empty,
-        Self::TooLong,
-        Self::Nul,
-        Self::Control,
-        Self::Reordering,
-    ];
-
-    fn text(self) -> String {
-        match self {
-            Self::TooLong => "a".repeat(20_000),
-            Self::Nul => "ada\0lovelace".to_owned(),
-            Self::Control => "ada\u{1b}[2Jlovelace".to_owned(),
-            // Shown from right to left by whoever prints it.
-            Self::Reordering => "ada\u{202e}ecalevol".to_owned(),
-            Self::Empty | Self::UnknownEnumValue | Self::Negative => String::new(),
-        }
-    }
-
-    /// Whether no value of this kind may ever be accepted in this field.
-    pub(super) fn is_always_wrong(self, field: &str) -> bool {
-        // A cursor that the server does not know, whatever it looks like, is answered with a snapshot.
-        if field.starts_with("start.cursor.") {
-            return false;
-        }
-        match self {
-            Self::TooLong | Self::UnknownEnumValue | Self::Negative => true,
-            // A password is whatever its owner typed.
-            Self::Nul | Self::Control => !field.ends_with("password"),
-            Self::Empty | Self::Reordering => false,
-        }
-    }
-}
+use super::fault::Fault;
 
 /// A message with one fault.
 #[derive(Debug)]
@@ -60,16 +14,20 @@ pub(super) struct Mutation {
     pub(super) message: DynamicMessage,
 }
 
-/// Messages whose fields are credentials: a wrong one is a wrong credential, however it looks.
-pub(super) fn is_credential(message: &str) -> bool {
-    [
-        "LoginRequest",
-        "ContinueLoginRequest",
-        "RefreshTokenRequest",
-        "ValidateTokenRequest",
-    ]
-    .iter()
-    .any(|name| message == format!("identity.auth.v1.{name}"))
+/// Whether the field of a request is a credential: a wrong one is a wrong credential, however it looks.
+pub(super) fn is_credential(message: &str, field: &str) -> bool {
+    credentials(message).contains(&field)
+}
+
+/// The credentials of a request that has some.
+pub(super) fn credentials(message: &str) -> &'static [&'static str] {
+    match message {
+        "identity.auth.v1.LoginRequest" => &["identifier", "password"],
+        "identity.auth.v1.ContinueLoginRequest" => &["challenge_token"],
+        "identity.auth.v1.RefreshTokenRequest" => &["refresh_token"],
+        "identity.auth.v1.ValidateTokenRequest" => &["access_token"],
+        _ => &[],
+    }
 }
 
 /// Every message with one fault, of every field at every depth.
@@ -78,7 +36,10 @@ pub(super) fn mutations(message: &MessageDescriptor) -> Vec<Mutation> {
     for field in message.fields() {
         for (path, fault, value) in faults(&field) {
             let mut message = valid(message);
-            message.set_field(&field, value);
+            match value {
+                Some(value) => message.set_field(&field, value),
+                None => message.clear_field(&field),
+            }
             mutations.push(Mutation {
                 field: path,
                 fault,
@@ -100,37 +61,58 @@ pub(super) fn valid(message: &MessageDescriptor) -> DynamicMessage {
     valid
 }
 
-fn faults(field: &FieldDescriptor) -> Vec<(String, Fault, Value)> {
+fn faults(field: &FieldDescriptor) -> Vec<(String, Fault, Option<Value>)> {
     let name = field.name();
     let whole = |value| {
-        if field.is_list() {
+        Some(if field.is_list() {
             Value::List(vec![value])
         } else {
             value
-        }
+        })
     };
-    match field.kind() {
-        Kind::String => Fault::OF_TEXT
-            .into_iter()
-            .map(|fault| (name.to_owned(), fault, whole(Value::String(fault.text()))))
-            .collect(),
-        Kind::Enum(_) => vec![(
-            name.to_owned(),
-            Fault::UnknownEnumValue,
-            whole(Value::EnumNumber(99)),
-        )],
-        Kind::Int32 => vec![(name.to_owned(), Fault::Negative, whole(Value::I32(-1)))],
-        Kind::Message(message) if message.full_name().starts_with("identity.") => {
-            mutations(&message)
+    let each = |faults: &[Fault], value: &dyn Fn(Fault) -> Value| -> Vec<_> {
+        let one = |&fault: &Fault| (name.to_owned(), fault, whole(value(fault)));
+        faults.iter().map(one).collect()
+    };
+    let mut faults = match field.kind() {
+        Kind::String => each(&Fault::OF_TEXT, &|fault| Value::String(fault.text())),
+        Kind::Enum(_) => each(&[Fault::UnknownEnumValue], &|_| Value::EnumNumber(99)),
+        Kind::Int32 => each(&[Fault::Negative], &|_| Value::I32(-1)),
+        Kind::Uint64 => each(&[Fault::Greatest], &|_| Value::U64(u64::MAX)),
+        Kind::Message(message) => match message.full_name() {
+            "google.protobuf.FieldMask" => {
+                let known = changed_field(field.parent_message());
+                each(&Fault::OF_MASK, &|fault| {
+                    fault.mask(message.clone(), &known)
+                })
+            }
+            "google.protobuf.Duration" | "google.protobuf.Timestamp" => {
+                each(&Fault::OF_TIME, &|fault| fault.time(message.clone()))
+            }
+            _ => mutations(&message)
                 .into_iter()
                 .map(|inner| {
                     let path = format!("{name}.{}", inner.field);
                     (path, inner.fault, whole(Value::Message(inner.message)))
                 })
-                .collect()
-        }
+                .collect(),
+        },
         _ => Vec::new(),
+    };
+    if matches!(field.kind(), Kind::Message(_)) && valid_value(field).is_some() {
+        faults.push((name.to_owned(), Fault::Absent, None));
     }
+    faults
+}
+
+/// A field that the mask of a request can name.
+fn changed_field(request: &MessageDescriptor) -> String {
+    let update = request.fields().find_map(|field| match field.kind() {
+        Kind::Message(message) if message.name().ends_with("Update") => Some(message),
+        _ => None,
+    });
+    let update = update.expect("a mask goes with an update");
+    update.fields().next().unwrap().name().to_owned()
 }
 
 /// A value that no validation refuses; `None` leaves the field out.
@@ -187,6 +169,7 @@ fn valid_text(field: &FieldDescriptor) -> Option<String> {
                 .to_owned()
         }
         "access_token" | "refresh_token" | "challenge_token" => "none-of-ours".to_owned(),
+        "epoch" => "epoch-of-another-database".to_owned(),
         "watcher_name" => "watcher".to_owned(),
         _ => return None,
     })
