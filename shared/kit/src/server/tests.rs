@@ -8,5 +8,6 @@ mod harness;
 mod idle;
 mod limits;
 mod messages;
+mod reflection;
 mod shares;
 mod tls;

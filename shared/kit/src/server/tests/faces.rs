@@ -1,4 +1,4 @@
-//! The other languages of the listeners: HTTP/1.1, gRPC-Web, health, reflection, and the operators' pages.
+//! The other languages of the listeners: HTTP/1.1, gRPC-Web, health, and the operators' pages.
 
 use std::net::SocketAddr;
 
@@ -8,13 +8,8 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tonic::Status;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-};
-use tonic_reflection::pb::v1::{
-    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
 use super::harness::{LIST, TestServer, channel, list, refused};
@@ -163,57 +158,5 @@ async fn each_listener_tells_its_own_health_and_its_changes() {
     assert_eq!(second.status(), ServingStatus::NotServing);
     let other = internal.check(ask("")).await.expect("answers");
     assert_eq!(other.get_ref().status(), ServingStatus::Serving);
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn reflection_tells_the_listed_services_and_hides_the_others() {
-    let server = TestServer::start();
-    let mut client = ServerReflectionClient::new(channel(server.addresses.public));
-    let mut ask = async |request: MessageRequest| {
-        let request = ServerReflectionRequest {
-            host: String::new(),
-            message_request: Some(request),
-        };
-        let requests = futures_util::stream::iter([request]);
-        let answers = client
-            .server_reflection_info(requests)
-            .await
-            .expect("answers");
-        let answer = answers.into_inner().next().await.expect("one")?;
-        Ok::<_, Status>(answer.message_response.expect("has one"))
-    };
-    let Ok(MessageResponse::ListServicesResponse(services)) =
-        ask(MessageRequest::ListServices(String::new())).await
-    else {
-        panic!("expected a list")
-    };
-    let mut names: Vec<_> = services.service.into_iter().map(|one| one.name).collect();
-    names.sort();
-    assert_eq!(
-        names,
-        [
-            "grpc.health.v1.Health",
-            "grpc.reflection.v1.ServerReflection",
-            "identity.auth.v1.SessionService"
-        ]
-    );
-    let hidden = "identity.user.v1.CredentialService".to_owned();
-    refused(
-        ask(MessageRequest::FileContainingSymbol(hidden)).await,
-        ErrorReason::NotFound,
-    );
-    let told = "identity.auth.v1.SessionService".to_owned();
-    let answer = ask(MessageRequest::FileContainingSymbol(told)).await;
-    assert!(matches!(
-        answer,
-        Ok(MessageResponse::FileDescriptorResponse(_))
-    ));
-
-    let mut internal = ServerReflectionClient::new(channel(server.addresses.internal));
-    let none = internal
-        .server_reflection_info(futures_util::stream::empty::<ServerReflectionRequest>())
-        .await;
-    refused(none, ErrorReason::MethodNotFound);
     server.stop().await;
 }
