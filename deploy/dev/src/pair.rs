@@ -124,5 +124,6 @@ pub fn launches(
         material: material.clone(),
         link: Link::MutualTls,
         extra: Vec::new(),
+        environment: Vec::new(),
     })
 }

@@ -153,6 +153,8 @@ pub struct Launch {
     pub link: Link,
     /// Further flags, such as shorter lives in tests.
     pub extra: Vec<String>,
+    /// Further variables of its environment, such as those of telemetry.
+    pub environment: Vec<(String, String)>,
 }
 
 impl Launch {
@@ -196,6 +198,7 @@ impl Launch {
                 .args(["--peer-san", peer.name()]);
         }
         command.args(&self.extra);
+        command.envs(self.environment.iter().cloned());
         command
     }
 

@@ -27,4 +27,5 @@ mod settings;
 mod shutdown;
 mod start_order;
 mod suspension;
+mod telemetry;
 mod timing;

@@ -68,6 +68,7 @@ impl World {
                 material: material.clone(),
                 link,
                 extra: Vec::new(),
+                environment: Vec::new(),
             };
             replicas.push(Replica::new(launch, log_of(folder.path(), service.name())));
         }
