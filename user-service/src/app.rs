@@ -60,7 +60,7 @@ pub const INTERNAL_SERVICES: [&str; 2] = [
 /// Streams that last for as long as somebody listens.
 const ENDLESS_METHODS: [&str; 1] = ["/identity.user.v1.ChangeFeedService/Watch"];
 
-/// Reads of one row by its key. GetRole is none of them: it answers with every permission that the role gives.
+/// Reads of one row by its key. `GetRole` is none of them: it answers with every permission that the role gives.
 const SHORT_METHODS: [&str; 5] = [
     "/identity.user.v1.UserService/GetUser",
     "/identity.user.v1.UserTypeService/GetUserType",

@@ -59,12 +59,12 @@ impl AccessLedger {
             keys,
             ..Self::default()
         };
-        sessions
-            .into_iter()
-            .for_each(|revoked| ledger.end_session(revoked));
-        subjects
-            .into_iter()
-            .for_each(|revoked| ledger.end_subject(revoked));
+        for revoked in sessions {
+            ledger.end_session(revoked);
+        }
+        for revoked in subjects {
+            ledger.end_subject(revoked);
+        }
         ledger
     }
 

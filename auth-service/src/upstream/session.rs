@@ -39,12 +39,19 @@ impl From<NotUnderstood> for End {
     }
 }
 
+/// A snapshot on its way.
+#[derive(Clone)]
+struct Resetting {
+    /// Where the database was when it began.
+    from: Option<Cursor>,
+}
+
 pub(super) struct Session<'u> {
     upstream: &'u Upstream,
     /// Up to here everything has been applied; nothing before a snapshot.
     applied: Option<Cursor>,
-    /// Where the database was when the snapshot began that is being received.
-    resetting: Option<Option<Cursor>>,
+    /// The snapshot that is being received.
+    resetting: Option<Resetting>,
     acknowledged: Option<Cursor>,
     pings: Pings,
     live: bool,
@@ -154,7 +161,7 @@ impl<'u> Session<'u> {
                     .cursor()
                     .await
                     .map_err(|error| failed(&error))?;
-                self.resetting = Some(from);
+                self.resetting = Some(Resetting { from });
             }
             Heard::Snapshot(part) => self.build(part).await?,
             Heard::Changes(changes) => {
@@ -193,7 +200,7 @@ impl<'u> Session<'u> {
     /// Takes a part of a snapshot. With the last one every user with a session is looked at, and only then is the place
     /// of the snapshot where this service stands.
     async fn build(&mut self, part: Snapshot) -> Result<(), End> {
-        let from = self
+        let Resetting { from } = self
             .resetting
             .clone()
             .ok_or(NotUnderstood("snapshot without a reset"))?;

@@ -132,17 +132,17 @@ async fn a_watcher_gets_the_policy_then_each_change_in_order_and_resumes_from_it
         let ada = world.person().await;
         assign(&world, &ada.id, "viewer").await;
         world.suspend(&ada.id).await.unwrap();
-        let changes = watcher.hear_changes(3).await;
+        let heard = watcher.hear_changes(3).await;
         let of_ada = |id: &str| assert_eq!(id, ada.id);
-        match &changes[0].change {
+        match &heard[0].change {
             Some(Change::UserCreated(created)) => of_ada(&created.user_id),
             other => panic!("{other:?}"),
         }
-        match &changes[1].change {
+        match &heard[1].change {
             Some(Change::UserRightsChanged(changed)) => of_ada(&changed.user_id),
             other => panic!("{other:?}"),
         }
-        match &changes[2].change {
+        match &heard[2].change {
             Some(Change::UserStatusChanged(changed)) => {
                 of_ada(&changed.user_id);
                 assert_eq!(changed.status(), wire::UserStatus::Suspended);
@@ -150,14 +150,14 @@ async fn a_watcher_gets_the_policy_then_each_change_in_order_and_resumes_from_it
             other => panic!("{other:?}"),
         }
         let from = snapshot.position.unwrap().revision;
-        let revisions: Vec<_> = changes.iter().map(|one| position(one).revision).collect();
+        let revisions: Vec<_> = heard.iter().map(|one| position(one).revision).collect();
         assert_eq!(revisions, [from + 1, from + 2, from + 3]);
-        assert!(changes.iter().all(|change| change.commit_time.is_some()));
+        assert!(heard.iter().all(|change| change.commit_time.is_some()));
 
         // Another stream goes on where the first change left it.
-        let resumed = start(Some(position(&changes[0])), &[]);
+        let resumed = start(Some(position(&heard[0])), &[]);
         let mut resumed = Watcher::of(&world, resumed).await.unwrap();
-        assert_eq!(resumed.hear_changes(2).await, changes[1..]);
+        assert_eq!(resumed.hear_changes(2).await, heard[1..]);
         world.stop().await;
     }
 }
@@ -268,8 +268,8 @@ async fn a_role_is_told_as_it_is_and_a_deleted_permission_by_its_name() {
             .grant_role_permissions(world.by_admin(request))
             .await;
         answer.unwrap();
-        let changes = watcher.hear_changes(2).await;
-        match &changes[1].change {
+        let heard = watcher.hear_changes(2).await;
+        match &heard[1].change {
             Some(Change::RoleChanged(changed)) => {
                 let role = changed.role.clone().unwrap();
                 assert_eq!(role.role_id, role_id);

@@ -93,11 +93,11 @@ async fn a_new_password_ends_the_other_sessions_and_not_the_one_that_set_it(stor
     // Settling ends with a session that the new password began.
     let ada = world.person("ada").await;
     let first = ada.log_in(&world.api).await.unwrap();
-    let marker = world.person("marker").await;
-    let marked = marker.log_in(&world.api).await.unwrap();
+    let witness = world.person("witness").await;
+    let seen = witness.log_in(&world.api).await.unwrap();
     // Whatever was told of ada before this has been applied when this has.
-    suspend(&world, &marker).await;
-    until_revoked(&world, &marked.access_token).await;
+    suspend(&world, &witness).await;
+    until_revoked(&world, &seen.access_token).await;
     validate(&world.api, &first.access_token).await.unwrap();
     refresh(&world.api, &first.refresh_token).await.unwrap();
     world.dispose().await;
