@@ -54,7 +54,11 @@ async fn bad_input_is_named_and_never_a_defect() {
             .services()
             .filter(|service| service.package_name() == "identity.user.v1")
         {
-            for method in service.methods() {
+            // What is said on a stream has tests of its own.
+            for method in service
+                .methods()
+                .filter(|method| !method.is_client_streaming())
+            {
                 let path = format!("/{}/{}", service.full_name(), method.name());
                 for (field, message) in spoilt(&method.input()) {
                     let status = world.call(&path, message).await.expect_err(&path);
