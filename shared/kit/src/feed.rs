@@ -3,10 +3,12 @@
 //! A service gives the words of its contract ([`Protocol`]) and what a snapshot holds ([`Ledger`]); the order of
 //! things, the bounds and the patience are the same for every feed.
 
+mod heard;
 mod history;
 mod watch;
 
 pub use self::{
+    heard::{Heard, Start},
     history::{History, KEPT_CHANGES, Ledger, PART, Placed},
-    watch::{Answers, Freshness, Heard, Protocol, Source, Start, serve},
+    watch::{Answers, Freshness, Protocol, Source, serve},
 };
