@@ -17,6 +17,7 @@ use identity_kit::{
     consistency::ConsistencyTokens,
     database::Database,
     entropy::SharedEntropy,
+    feed::Watchers,
     health::{Health, HealthMonitor},
     outbox::Tail,
     page::PageTokens,
@@ -153,8 +154,14 @@ impl App {
         let mut background = Background::default();
         let authority = parts.authority(keys, &memory, directory, hashes, &mut background);
         let authority = Arc::new(authority);
+        let (watchers, noting) = Watchers::spawn(
+            &parts.database,
+            Arc::clone(&parts.clock),
+            background.until(),
+        );
+        background.keep(noting);
         if let Some(channel) = channel {
-            let upstream = Upstream::new(channel, Arc::clone(&authority));
+            let upstream = Upstream::new(channel, Arc::clone(&authority), watchers.clone());
             background.spawn(upstream.run(background.until()));
         }
         let guard = Guard::new(GuardConfig {
@@ -167,6 +174,7 @@ impl App {
         });
         let feed = AccessFeedGrpc::new(
             Arc::clone(&memory),
+            watchers,
             parts.database.clone(),
             Arc::clone(&parts.clock),
             authority.issuer.clone(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use identity_guard::{clock::SharedClock, engine::AccessState};
 use identity_kit::{
     database::Database,
-    feed::{Answers, Source, serve},
+    feed::{Answers, Source, Watchers, serve},
 };
 use identity_proto::auth::v1::{
     WatchRequest, WatchResponse, access_feed_service_server::AccessFeedService,
@@ -31,6 +31,7 @@ impl AccessFeedGrpc {
     #[must_use]
     pub fn new(
         memory: Arc<FeedMemory>,
+        watchers: Watchers,
         database: Database,
         clock: SharedClock,
         issuer: String,
@@ -40,6 +41,7 @@ impl AccessFeedGrpc {
         Self(Source {
             protocol: Arc::new(Words { issuer, state }),
             history: memory,
+            watchers,
             database,
             clock,
             draining,

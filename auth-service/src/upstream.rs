@@ -12,7 +12,12 @@ use identity_guard::{
     follow::{End, Pace},
     position::Position,
 };
-use identity_kit::{database::StoreError, outbox::Cursor};
+use identity_kit::{
+    database::StoreError,
+    feed::Watchers,
+    id::new_id,
+    outbox::{self, Cursor},
+};
 use identity_proto::user::v1::change_feed_service_client::ChangeFeedServiceClient;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +43,10 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Upstream {
     client: ChangeFeedServiceClient<IdentityChannel>,
     authority: Arc<Authority>,
+    /// Who decides by the own feed.
+    watchers: Watchers,
+    /// Which process this is.
+    watcher_id: String,
 }
 
 /// Why nothing could be applied: the stream begins anew, from where the database is.
@@ -46,11 +55,17 @@ type Failed = AuthError;
 impl Upstream {
     /// Over a channel to user-service's internal listener.
     #[must_use]
-    pub(crate) fn new(channel: IdentityChannel, authority: Arc<Authority>) -> Self {
+    pub(crate) fn new(
+        channel: IdentityChannel,
+        authority: Arc<Authority>,
+        watchers: Watchers,
+    ) -> Self {
         Self {
             client: ChangeFeedServiceClient::new(channel)
                 .max_decoding_message_size(MAX_MESSAGE_BYTES),
+            watcher_id: new_id(&*authority.entropy),
             authority,
+            watchers,
         }
     }
 
@@ -92,6 +107,20 @@ impl Upstream {
     /// Comes to a place up to which there was nothing to apply.
     async fn advance(&self, from: Option<Position>, to: Cursor) -> Result<(), Failed> {
         Ok(user_feed::advance(&self.authority.database, from, to).await?)
+    }
+
+    /// Waits until everything that is applied counts here, and wherever decisions are made by the own feed.
+    async fn everywhere(&self) -> Result<(), Failed> {
+        let authority = &self.authority;
+        // Whichever replica applied it, what it ended is in the feed up to here.
+        let (_, head) = outbox::head(authority.database.aside()).await?;
+        let mut applied = authority.tail.applied();
+        let here = applied.wait_for(|position| position.reaches(&head.position));
+        if here.await.is_err() {
+            return Err(StoreError::Conflict.into());
+        }
+        self.watchers.acknowledged(&head.position).await;
+        Ok(())
     }
 
     /// Looks at every user who has a session, since changes of any of them may be missing.

@@ -15,6 +15,7 @@ use identity_kit::{
     config::ConfigError,
     consistency::ConsistencyTokens,
     entropy::SharedEntropy,
+    feed::Watchers,
     health::{Health, HealthMonitor},
     idempotency::RequestLog,
     outbox::Tail,
@@ -24,7 +25,7 @@ use identity_kit::{
 };
 use identity_proto::user::v1::{
     change_feed_service_server, credential_service_server, permission_service_server,
-    role_service_server, user_service_server, user_type_service_server,
+    revision_service_server, role_service_server, user_service_server, user_type_service_server,
 };
 use prometheus::Registry;
 use thiserror::Error as ThisError;
@@ -44,11 +45,12 @@ use crate::{
 };
 
 /// The services of the public listener.
-pub const PUBLIC_SERVICES: [&str; 4] = [
+pub const PUBLIC_SERVICES: [&str; 5] = [
     user_service_server::SERVICE_NAME,
     user_type_service_server::SERVICE_NAME,
     role_service_server::SERVICE_NAME,
     permission_service_server::SERVICE_NAME,
+    revision_service_server::SERVICE_NAME,
 ];
 
 /// The services that are on the internal listener alone.
@@ -179,8 +181,12 @@ impl App {
             services,
             exempt: Vec::new(),
         });
+        let (watchers, noting) =
+            Watchers::spawn(store.database(), Arc::clone(&clock), background.until());
+        background.keep(noting);
         let feed = ChangeFeed::new(
             history,
+            watchers.clone(),
             store.database().clone(),
             Arc::clone(&clock),
             shutdown.draining().clone(),
@@ -189,8 +195,8 @@ impl App {
         let internal = Health::new(INTERNAL_SERVICES);
         let server = ServerBuilder::new(listeners)
             .configured(&config.server)?
-            .public(routes::public(&context), axum::Router::new())
-            .internal(routes::internal(&context, feed))
+            .public(routes::public(&context, &watchers), axum::Router::new())
+            .internal(routes::internal(&context, &watchers, feed))
             .guard(GuardLayer::new(Arc::new(guard)))
             .health(public.clone(), internal.clone())
             .reflection(config.server.reflection, &PUBLIC_SERVICES)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use identity_kit::{
     clock::SharedClock,
     database::Database,
-    feed::{Answers, History, Ledger, Placed, Source, serve},
+    feed::{Answers, History, Ledger, Placed, Source, Watchers, serve},
 };
 use identity_proto::user::v1::{
     WatchRequest, WatchResponse, change_feed_service_server::ChangeFeedService,
@@ -40,6 +40,7 @@ impl ChangeFeed {
     #[must_use]
     pub fn new(
         history: Arc<ChangeHistory>,
+        watchers: Watchers,
         database: Database,
         clock: SharedClock,
         draining: CancellationToken,
@@ -47,6 +48,7 @@ impl ChangeFeed {
         Self(Source {
             protocol: Arc::new(Words),
             history,
+            watchers,
             database,
             clock,
             draining,

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use identity_kit::server::MAX_MESSAGE_BYTES;
+use identity_kit::{feed::Watchers, server::MAX_MESSAGE_BYTES};
 use identity_proto::user::v1::{
     change_feed_service_server::ChangeFeedServiceServer,
     credential_service_server::CredentialServiceServer,
-    permission_service_server::PermissionServiceServer, role_service_server::RoleServiceServer,
+    permission_service_server::PermissionServiceServer,
+    revision_service_server::RevisionServiceServer, role_service_server::RoleServiceServer,
     user_service_server::UserServiceServer, user_type_service_server::UserTypeServiceServer,
 };
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
     feed::ChangeFeed,
-    grpc::{Context, Credentials, Permissions, Roles, UserTypes, Users},
+    grpc::{Context, Credentials, Permissions, Revisions, Roles, UserTypes, Users},
 };
 
 /// A service with the limits of messages.
@@ -26,13 +27,13 @@ macro_rules! limited {
 }
 
 /// For everybody.
-pub(crate) fn public(context: &Arc<Context>) -> Routes {
-    services(context).routes()
+pub(crate) fn public(context: &Arc<Context>, watchers: &Watchers) -> Routes {
+    services(context, watchers).routes()
 }
 
 /// For other services: the same, so that they need one channel, and what is for them alone.
-pub(crate) fn internal(context: &Arc<Context>, feed: ChangeFeed) -> Routes {
-    let mut builder = services(context);
+pub(crate) fn internal(context: &Arc<Context>, watchers: &Watchers, feed: ChangeFeed) -> Routes {
+    let mut builder = services(context, watchers);
     builder
         .add_service(limited!(
             CredentialServiceServer,
@@ -42,7 +43,7 @@ pub(crate) fn internal(context: &Arc<Context>, feed: ChangeFeed) -> Routes {
     builder.routes()
 }
 
-fn services(context: &Arc<Context>) -> RoutesBuilder {
+fn services(context: &Arc<Context>, watchers: &Watchers) -> RoutesBuilder {
     let mut builder = Routes::builder();
     builder
         .add_service(limited!(UserServiceServer, Users(Arc::clone(context))))
@@ -54,6 +55,13 @@ fn services(context: &Arc<Context>) -> RoutesBuilder {
         .add_service(limited!(
             PermissionServiceServer,
             Permissions(Arc::clone(context))
+        ))
+        .add_service(limited!(
+            RevisionServiceServer,
+            Revisions {
+                context: Arc::clone(context),
+                watchers: watchers.clone(),
+            }
         ));
     builder
 }

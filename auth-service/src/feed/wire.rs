@@ -162,7 +162,7 @@ fn beginning(start: WireStart) -> Result<Start<()>, Failure> {
         &mut violations,
         start.cursor.map(cursor),
         start.max_staleness,
-        start.watcher_name,
+        [start.watcher_id, start.watcher_name],
         (),
     );
     violations.finish()?;

@@ -11,6 +11,7 @@ mod m0006_create_challenges;
 mod m0007_create_throttles;
 mod m0008_sweep_subjects;
 mod m0009_follow_users;
+mod m0010_feed_watchers;
 
 /// All steps in order.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_create_throttles::Migration),
             Box::new(m0008_sweep_subjects::Migration),
             Box::new(m0009_follow_users::Migration),
+            Box::new(m0010_feed_watchers::Migration),
         ]
     }
 }

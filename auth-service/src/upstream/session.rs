@@ -1,6 +1,11 @@
 //! One stream of the feed, from Start to its end.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    pin::Pin,
+    time::Duration,
+};
 
 use identity_guard::{
     engine::Source,
@@ -53,8 +58,16 @@ pub(super) struct Session<'u> {
     /// The snapshot that is being received.
     resetting: Option<Resetting>,
     acknowledged: Option<Cursor>,
+    /// What is applied here and on its way to whoever decides by this service's own feed.
+    settling: Option<Settling<'u>>,
     pings: Pings,
     live: bool,
+}
+
+/// A place of user-service's feed that is about to count wherever decisions are made.
+struct Settling<'u> {
+    cursor: Cursor,
+    everywhere: Pin<Box<dyn Future<Output = Result<(), Failed>> + Send + 'u>>,
 }
 
 impl<'u> Session<'u> {
@@ -64,6 +77,7 @@ impl<'u> Session<'u> {
             applied: None,
             resetting: None,
             acknowledged: None,
+            settling: None,
             pings: Pings::default(),
             live: false,
         }
@@ -116,8 +130,12 @@ impl<'u> Session<'u> {
                     self.hear(message).await?;
                     heard_at = Instant::now();
                 }
+                settled = settled(&mut self.settling) => match settled {
+                    Ok(cursor) => self.acknowledge(&outgoing, cursor)?,
+                    Err(error) => tracing::debug!(error = ?error, "what counts everywhere is not known"),
+                },
             }
-            self.acknowledge(&outgoing)?;
+            self.settle();
         }
     }
 
@@ -127,6 +145,7 @@ impl<'u> Session<'u> {
             cursor: self.applied.as_ref().map(translate::to_wire),
             max_staleness: prost_types::Duration::try_from(max_staleness).ok(),
             watcher_name: NAME.to_owned(),
+            watcher_id: self.upstream.watcher_id.clone(),
             kinds: KINDS.iter().map(|kind| (*kind).into()).collect(),
         }
     }
@@ -141,14 +160,28 @@ impl<'u> Session<'u> {
         Ok(())
     }
 
-    /// Says how far the changes are applied, where that is news. What finds no room now goes with the next.
-    fn acknowledge(&mut self, outgoing: &mpsc::Sender<WatchRequest>) -> Result<(), End> {
-        if self.applied == self.acknowledged || self.resetting.is_some() {
-            return Ok(());
+    /// Follows what is applied to where it counts, one place after another.
+    fn settle(&mut self) {
+        if self.settling.is_some() || self.resetting.is_some() || self.applied == self.acknowledged
+        {
+            return;
         }
-        let position = self.applied.as_ref().map(translate::to_wire);
+        let upstream = self.upstream;
+        self.settling = self.applied.clone().map(|cursor| Settling {
+            cursor,
+            everywhere: Box::pin(upstream.everywhere()),
+        });
+    }
+
+    /// Says how far the changes count. What finds no room now goes with the next.
+    fn acknowledge(
+        &mut self,
+        outgoing: &mpsc::Sender<WatchRequest>,
+        cursor: Cursor,
+    ) -> Result<(), End> {
+        let position = Some(translate::to_wire(&cursor));
         if say(outgoing, Say::Acknowledge(Acknowledge { position }))? {
-            self.acknowledged.clone_from(&self.applied);
+            self.acknowledged = Some(cursor);
         }
         Ok(())
     }
@@ -260,6 +293,17 @@ impl<'u> Session<'u> {
             tracing::info!("the feed of user-service is followed");
         }
     }
+}
+
+/// Ends when what is settling counts everywhere, or that cannot be known now; never while nothing is.
+async fn settled(settling: &mut Option<Settling<'_>>) -> Result<Cursor, Failed> {
+    let Some(under_way) = settling.as_mut() else {
+        return pending().await;
+    };
+    let everywhere = under_way.everywhere.as_mut().await;
+    let cursor = under_way.cursor.clone();
+    *settling = None;
+    everywhere.map(|()| cursor)
 }
 
 /// Sends a message; false when there is no room for it now.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use identity_guard::{clock::Clock as _, status::ErrorReason};
-use identity_kit::database::StoreError;
+use identity_kit::{database::StoreError, entropy::SystemEntropy, id::new_id};
 use identity_proto::auth::v1::{
     FeedCursor, WatchRequest, WatchResponse,
     access_change::Change,
@@ -31,6 +31,7 @@ impl Watcher {
                 nanos: 0,
             }),
             watcher_name: "test".to_owned(),
+            watcher_id: new_id(&SystemEntropy),
         });
         Self::begin(service, start).await
     }

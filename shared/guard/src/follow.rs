@@ -39,6 +39,9 @@ pub enum FollowError {
     /// The bound of the state's age is one that no server takes.
     #[error("the greatest staleness must be 100 ms to 5 min, not {0:?}")]
     Staleness(Duration),
+    /// The system gives no randomness for the id of the follower.
+    #[error("the operating system gives no randomness")]
+    NoRandomness,
     /// The name is one that no server takes.
     #[error("the watcher's name must be at most 64 characters of a-z, 0-9, '.', '_', ':' and '-'")]
     WatcherName,
@@ -57,6 +60,8 @@ pub struct Follower {
     state: Arc<AccessState>,
     clock: SharedClock,
     config: FollowConfig,
+    /// Tells this follower from all others, at the server that knows who still decides.
+    id: String,
     /// The last change applied.
     cursor: Option<FeedCursor>,
 }
@@ -65,7 +70,7 @@ impl Follower {
     /// Follows until cancelled, in a task of its own.
     ///
     /// # Errors
-    /// A greatest staleness of the state, or a name, that no server takes.
+    /// A greatest staleness of the state, or a name, that no server takes; or there is no randomness.
     pub fn spawn(
         channel: IdentityChannel,
         state: Arc<AccessState>,
@@ -86,6 +91,7 @@ impl Follower {
             state,
             clock,
             config,
+            id: watcher_id()?,
             cursor: None,
         };
         Ok(tokio::spawn(async move {
@@ -112,6 +118,16 @@ impl Follower {
             self.state.mark_stale();
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing that is decided hangs on it, and a backend has no source of its own to pass"
+)]
+fn watcher_id() -> Result<String, FollowError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| FollowError::NoRandomness)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 fn is_watcher_name(name: &str) -> bool {

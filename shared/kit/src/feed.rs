@@ -6,9 +6,11 @@
 mod heard;
 mod history;
 mod watch;
+mod watchers;
 
 pub use self::{
     heard::{Heard, Start},
     history::{History, KEPT_CHANGES, Ledger, PART, Placed},
     watch::{Answers, Freshness, Protocol, Source, serve},
+    watchers::{Acknowledged, Watchers, create_table as create_watchers_table},
 };

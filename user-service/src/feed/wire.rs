@@ -138,7 +138,7 @@ fn beginning(start: WireStart) -> Result<Start<Wanted>, Failure> {
         &mut violations,
         start.cursor.map(cursor),
         start.max_staleness,
-        start.watcher_name,
+        [start.watcher_id, start.watcher_name],
         Wanted((!kinds.is_empty()).then_some(kinds)),
     );
     violations.finish()?;

@@ -216,7 +216,7 @@ fn deletions(user_id: &str) -> Vec<Step> {
 
 /// The methods of the contract that write.
 fn writes(pool: &DescriptorPool) -> BTreeSet<String> {
-    const READS: [&str; 5] = ["Get", "List", "BatchGet", "Check", "Watch"];
+    const READS: [&str; 6] = ["Get", "List", "BatchGet", "Check", "Watch", "Await"];
     pool.services()
         .filter(|service| service.package_name() == "identity.user.v1")
         .flat_map(|service| service.methods().collect::<Vec<_>>())

@@ -4,6 +4,7 @@ mod dynamic;
 mod grants;
 mod issuer;
 mod replica;
+mod watcher;
 
 use std::{
     net::SocketAddr,
@@ -33,7 +34,8 @@ use identity_kit::{
 };
 use identity_proto::user::v1::{
     self as wire, credential_service_client::CredentialServiceClient,
-    permission_service_client::PermissionServiceClient, role_service_client::RoleServiceClient,
+    permission_service_client::PermissionServiceClient,
+    revision_service_client::RevisionServiceClient, role_service_client::RoleServiceClient,
     user_service_client::UserServiceClient, user_type_service_client::UserTypeServiceClient,
 };
 use prometheus::Registry;
@@ -53,6 +55,7 @@ use user_service::{
 
 use issuer::Issuer;
 pub(crate) use replica::Replica;
+pub(crate) use watcher::{Watcher, start};
 
 /// The service key of auth-service.
 pub(crate) const SERVICE_KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -87,7 +90,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder, database.url());
         let issuer = Issuer::new();
-        let (app, shutdown) = start(&config, &issuer).await;
+        let (app, shutdown) = launch(&config, &issuer).await;
         let addresses = app.addresses();
         let admin = app
             .store()
@@ -138,6 +141,10 @@ impl World {
 
     pub(crate) fn permissions(&self) -> PermissionServiceClient<Channel> {
         PermissionServiceClient::new(self.public.clone())
+    }
+
+    pub(crate) fn revisions(&self) -> RevisionServiceClient<Channel> {
+        RevisionServiceClient::new(self.public.clone())
     }
 
     pub(crate) fn credentials(&self) -> CredentialServiceClient<Channel> {
@@ -235,7 +242,7 @@ impl World {
 }
 
 /// A service that believes an issuer, on free ports.
-async fn start(config: &Config, issuer: &Issuer) -> (App, Shutdown) {
+async fn launch(config: &Config, issuer: &Issuer) -> (App, Shutdown) {
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let access = access(issuer, &clock);

@@ -6,6 +6,7 @@
 )]
 
 mod administrators;
+mod awaited;
 mod bad_input;
 mod bounds;
 mod credentials;

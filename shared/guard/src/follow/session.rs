@@ -108,6 +108,7 @@ impl<'f> Session<'f> {
             cursor: self.follower.cursor.clone(),
             max_staleness: prost_types::Duration::try_from(max_staleness).ok(),
             watcher_name: self.follower.config.watcher_name.clone(),
+            watcher_id: self.follower.id.clone(),
         }
     }
 

@@ -27,26 +27,38 @@ pub enum Heard<W> {
 pub struct Start<W> {
     /// Where it goes on; none means with a snapshot.
     pub cursor: Option<Cursor>,
+    /// Which watcher it is, wherever and however often it begins.
+    pub id: String,
     /// Its name in logs.
-    pub watcher: String,
+    pub name: String,
+    /// How old its knowledge may be before it stops deciding by itself.
+    pub max_staleness: Duration,
     /// Which changes it wants.
     pub wanted: W,
 }
 
 impl<W> Start<W> {
-    /// A start of parts as they stand on the wire, with what is wrong with them.
+    /// A start of parts as they stand on the wire, the id and the name among them, with what is wrong with them.
     pub fn read(
         violations: &mut Violations,
         cursor: Option<Cursor>,
         max_staleness: Option<prost_types::Duration>,
-        watcher: String,
+        [id, name]: [String; 2],
         wanted: W,
     ) -> Self {
-        let lease = max_staleness.and_then(|lease| Duration::try_from(lease).ok());
-        if !lease.is_some_and(|lease| LEASES.contains(&lease)) {
+        let max_staleness = max_staleness
+            .and_then(|staleness| Duration::try_from(staleness).ok())
+            .filter(|staleness| LEASES.contains(staleness));
+        if max_staleness.is_none() {
             violations.add("start.max_staleness", "must be 100 ms to 5 min");
         }
-        if !is_name(&watcher) {
+        if id.is_empty() || !is_name(&id) {
+            violations.add(
+                "start.watcher_id",
+                "must be 1 to 64 characters of a-z, 0-9, '.', '_', ':' and '-'",
+            );
+        }
+        if !is_name(&name) {
             violations.add(
                 "start.watcher_name",
                 "must be at most 64 characters of a-z, 0-9, '.', '_', ':' and '-'",
@@ -54,7 +66,9 @@ impl<W> Start<W> {
         }
         Self {
             cursor,
-            watcher,
+            id,
+            name,
+            max_staleness: max_staleness.unwrap_or_default(),
             wanted,
         }
     }

@@ -14,6 +14,7 @@ use tonic::{Status, Streaming};
 use super::{
     heard::Heard,
     history::{History, Ledger, Missing, Placed, Standpoint},
+    watchers::{Membership, Standing, Watchers},
 };
 use crate::{
     clock::SharedClock,
@@ -98,6 +99,8 @@ pub struct Source<P: Protocol> {
     pub protocol: Arc<P>,
     /// The feed in memory.
     pub history: Arc<History<P::Ledger>>,
+    /// Everybody who decides by this feed.
+    pub watchers: Watchers,
     /// The database, where the cursor of a watcher that comes back is looked up.
     pub database: Database,
     /// Time.
@@ -111,6 +114,7 @@ impl<P: Protocol> Clone for Source<P> {
         Self {
             protocol: Arc::clone(&self.protocol),
             history: Arc::clone(&self.history),
+            watchers: self.watchers.clone(),
             database: self.database.clone(),
             clock: Arc::clone(&self.clock),
             draining: self.draining.clone(),
@@ -134,6 +138,7 @@ pub fn serve<P: Protocol>(
         outgoing,
         standpoint: None,
         fresh_at: None,
+        asked: None,
     };
     tokio::spawn(watch.run());
     Box::pin(ReceiverStream::new(answers))
@@ -163,6 +168,8 @@ struct Watch<P: Protocol> {
     standpoint: Option<Standpoint>,
     /// When all that was sent was proven to be everything.
     fresh_at: Option<Duration>,
+    /// The newest ping that waits for its pong.
+    asked: Option<u64>,
 }
 
 impl<P: Protocol> Watch<P> {
@@ -190,17 +197,19 @@ impl<P: Protocol> Watch<P> {
 
     async fn follow(&mut self) -> Result<Infallible, End> {
         let mut changed = self.source.history.changes();
-        let wanted = self.begin().await?;
+        let (membership, wanted) = self.begin().await?;
         let mut checkpoints = interval(CHECKPOINT_EVERY);
         checkpoints.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             changed.mark_unchanged();
             self.catch_up(&wanted).await?;
+            self.answer(&membership).await?;
             tokio::select! {
                 woken = changed.changed() => woken.map_err(|_| End::Draining)?,
+                () = membership.changed() => {}
                 heard = self.incoming.message() => match heard.map_err(|_| End::Left)? {
                     None => return Err(End::Left),
-                    Some(request) => self.hear(request, &wanted).await?,
+                    Some(request) => self.hear(request, &membership)?,
                 },
                 _ = checkpoints.tick() => {
                     self.catch_up(&wanted).await?;
@@ -211,7 +220,7 @@ impl<P: Protocol> Watch<P> {
     }
 
     /// Hears the Start, and takes its cursor where it is one of this database's own.
-    async fn begin(&mut self) -> Result<P::Wanted, End> {
+    async fn begin(&mut self) -> Result<(Membership, P::Wanted), End> {
         let first = timeout(PATIENCE, self.incoming.message())
             .await
             .map_err(|_| End::Left)?
@@ -229,8 +238,10 @@ impl<P: Protocol> Watch<P> {
             });
         }
         let resumed = self.standpoint.is_some();
-        tracing::info!(watcher = start.watcher, resumed, "watching the feed");
-        Ok(start.wanted)
+        tracing::info!(watcher = start.name, resumed, "watching the feed");
+        let watchers = &self.source.watchers;
+        let membership = watchers.join(start.id, start.name, start.max_staleness);
+        Ok((membership, start.wanted))
     }
 
     /// Whether the row at a cursor is the one that the watcher saw. A restored or copied database has another.
@@ -242,24 +253,43 @@ impl<P: Protocol> Watch<P> {
         }
     }
 
-    async fn hear(&mut self, request: P::Request, wanted: &P::Wanted) -> Result<(), End> {
+    fn hear(&mut self, request: P::Request, membership: &Membership) -> Result<(), End> {
         match self.source.protocol.hear(request)? {
-            Heard::Ping(nonce) => {
-                // Read after the ping was: what it proves is newer than its sending.
-                self.catch_up(wanted).await?;
-                let pong = self.source.protocol.pong(nonce, self.freshness());
-                self.send(pong).await
-            }
+            // What comes after it is read after it was: what its pong proves is newer than its sending.
+            Heard::Ping(nonce) => self.asked = Some(nonce),
             Heard::Acknowledge(cursor) => {
-                let revision = cursor.map(|cursor| cursor.position.revision);
-                tracing::trace!(revision, "acknowledged");
-                Ok(())
+                if let Some(cursor) = cursor {
+                    membership.acknowledge(cursor);
+                }
             }
             Heard::Start(_) => {
-                Err(Failure::invalid_fields([("start", "must be the first message alone")]).into())
+                return Err(Failure::invalid_fields([(
+                    "start",
+                    "must be the first message alone",
+                )])
+                .into());
             }
-            Heard::Unknown => Ok(()),
+            Heard::Unknown => {}
         }
+        Ok(())
+    }
+
+    /// Answers the newest ping once the watcher stands in the table, and has what was committed before it did. It has
+    /// been sent everything that is known here, since the ping was read.
+    async fn answer(&mut self, membership: &Membership) -> Result<(), End> {
+        let Some(nonce) = self.asked else {
+            return Ok(());
+        };
+        let Standing::After(position) = membership.standing() else {
+            return Ok(());
+        };
+        let has = self.standpoint.as_ref().map(|at| &at.cursor.position);
+        if has.is_some_and(|at| at.reaches(&position)) {
+            self.asked = None;
+            let pong = self.source.protocol.pong(nonce, self.freshness());
+            self.send(pong).await?;
+        }
+        Ok(())
     }
 
     /// Sends what the watcher has not, part after part: no more of it waits here than the channel holds.

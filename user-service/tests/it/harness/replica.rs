@@ -1,11 +1,13 @@
 //! A second process on a database, as far as one process can have it.
 
 use identity_kit::shutdown::Shutdown;
-use identity_proto::user::v1::user_service_client::UserServiceClient;
+use identity_proto::user::v1::{
+    revision_service_client::RevisionServiceClient, user_service_client::UserServiceClient,
+};
 use tonic::transport::Channel;
 use user_service::app::App;
 
-use super::{World, lazy, start};
+use super::{World, launch, lazy};
 
 /// A second service on the database of a [`World`], which knows the same tokens.
 pub(crate) struct Replica {
@@ -19,6 +21,10 @@ impl Replica {
         UserServiceClient::new(self.public.clone())
     }
 
+    pub(crate) fn revisions(&self) -> RevisionServiceClient<Channel> {
+        RevisionServiceClient::new(self.public.clone())
+    }
+
     /// Stops it and waits for its end.
     pub(crate) async fn stop(self) {
         self.shutdown.start();
@@ -30,7 +36,7 @@ impl Replica {
 impl World {
     /// Another process on the same database.
     pub(crate) async fn replica(&self) -> Replica {
-        let (app, shutdown) = start(&self.config, &self.issuer).await;
+        let (app, shutdown) = launch(&self.config, &self.issuer).await;
         let public = lazy(app.addresses().public);
         Replica {
             app,

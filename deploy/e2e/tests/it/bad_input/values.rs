@@ -170,7 +170,7 @@ fn valid_text(field: &FieldDescriptor) -> Option<String> {
         }
         "access_token" | "refresh_token" | "challenge_token" => "none-of-ours".to_owned(),
         "epoch" => "epoch-of-another-database".to_owned(),
-        "watcher_name" => "watcher".to_owned(),
+        "watcher_name" | "watcher_id" => "watcher".to_owned(),
         _ => return None,
     })
 }
