@@ -5,6 +5,7 @@
 //! reads a revision has read all lower ones. A sequence has not this property.
 
 mod append;
+mod hint;
 mod read;
 mod tail;
 

@@ -232,16 +232,28 @@ impl<P: Protocol> Watch<P> {
         if let Some(cursor) = start.cursor
             && self.is_own(&cursor).await?
         {
-            self.standpoint = self.source.history.standpoint().map(|now| Standpoint {
-                history: now.history,
-                cursor,
-            });
+            let history = self.loaded().await?;
+            self.standpoint = Some(Standpoint { history, cursor });
         }
         let resumed = self.standpoint.is_some();
         tracing::info!(watcher = start.name, resumed, "watching the feed");
         let watchers = &self.source.watchers;
         let membership = watchers.join(start.id, start.name, start.max_staleness);
         Ok((membership, start.wanted))
+    }
+
+    /// The history that is served, once there is one: a watcher that comes back while this process starts has missed
+    /// nothing.
+    async fn loaded(&self) -> Result<u64, End> {
+        let mut changed = self.source.history.changes();
+        loop {
+            changed.mark_unchanged();
+            if let Some(now) = self.source.history.standpoint() {
+                return Ok(now.history);
+            }
+            let woken = timeout(PATIENCE, changed.changed()).await;
+            woken.map_err(|_| End::Left)?.map_err(|_| End::Draining)?;
+        }
     }
 
     /// Whether the row at a cursor is the one that the watcher saw. A restored or copied database has another.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     append::{beat, beat_now},
+    hint,
     read::{Cursor, Head, Read, StoredEvent, head, read},
 };
 use crate::{
@@ -78,9 +79,11 @@ impl Tail {
     ) -> (Self, JoinHandle<()>) {
         let (publish, applied) = watch::channel(Position::default());
         let (beaten, heartbeats) = watch::channel(None);
+        let (heard, hints) = watch::channel(());
         let follower = Follower {
             connection: database.dedicated(),
             commits: database.commits(),
+            hints,
             heartbeats,
             freshness: Freshness::new(database.backend()),
             clock: Arc::clone(&clock),
@@ -92,7 +95,8 @@ impl Tail {
             tokio::select! {
                 () = cancel.cancelled() => {}
                 () = follower.run() => {}
-                () = keep_beating(database, clock, beaten) => {}
+                () = keep_beating(database.clone(), clock, beaten) => {}
+                () = hint::exchange(database, heard) => {}
             }
         });
         (Self { applied }, task)
@@ -126,6 +130,8 @@ impl Tail {
 struct Follower {
     connection: DatabaseConnection,
     commits: watch::Receiver<()>,
+    /// Changes when another process has committed events.
+    hints: watch::Receiver<()>,
     /// When the last heartbeat that this process committed was begun.
     heartbeats: watch::Receiver<Option<Duration>>,
     freshness: Freshness,
@@ -140,6 +146,7 @@ impl Follower {
         let mut failing = false;
         loop {
             self.commits.mark_unchanged();
+            self.hints.mark_unchanged();
             let pause = match self.round(&mut cursor).await {
                 Ok(()) => {
                     if failing {
@@ -156,10 +163,13 @@ impl Follower {
                     RETRY
                 }
             };
-            // A commit of this process wakes at once; those of others are found by the clock.
+            // A commit of this process wakes at once, as the hint of another one does; the clock finds the rest.
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 changed = self.commits.changed(), if !failing => {
+                    if changed.is_err() { return }
+                }
+                changed = self.hints.changed(), if !failing => {
                     if changed.is_err() { return }
                 }
                 changed = self.heartbeats.changed(), if !failing => {

@@ -1,6 +1,6 @@
 //! The two stores, and fresh databases on them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use identity_dev::{private_file, service::Service};
 use sqlx::{Connection, PgConnection, SqliteConnection};
@@ -25,13 +25,48 @@ impl Store {
             Self::Postgres(server) => {
                 let unique = &private_file::random_hex().unwrap()[..16];
                 let name = format!("e2e_{}_{unique}", service.name().replace('-', "_"));
-                let mut connection = PgConnection::connect(server).await.unwrap();
-                let statement = format!("CREATE DATABASE {name}");
-                sqlx::query(sqlx::AssertSqlSafe(statement))
-                    .execute(&mut connection)
-                    .await
-                    .unwrap();
+                administer(server, &[format!("CREATE DATABASE {name}")]).await;
                 with_database(server, &name)
+            }
+        }
+    }
+
+    /// Keeps a copy of a database that nobody uses.
+    pub(crate) async fn copy_database(&self, url: &str) {
+        match self {
+            Self::Sqlite => {
+                for (file, copy) in sqlite_files(url) {
+                    if file.exists() {
+                        std::fs::copy(file, copy).unwrap();
+                    }
+                }
+            }
+            Self::Postgres(server) => {
+                let name = database_of(url);
+                let statement = format!("CREATE DATABASE {name}_copy TEMPLATE {name}");
+                administer(server, &[statement]).await;
+            }
+        }
+    }
+
+    /// Puts the copy in the place of a database that nobody uses.
+    pub(crate) async fn put_back(&self, url: &str) {
+        match self {
+            Self::Sqlite => {
+                for (file, copy) in sqlite_files(url) {
+                    let _ = std::fs::remove_file(&file);
+                    if copy.exists() {
+                        std::fs::rename(copy, file).unwrap();
+                    }
+                }
+            }
+            Self::Postgres(server) => {
+                let name = database_of(url);
+                let statements = [
+                    format!("DROP DATABASE {name} WITH (FORCE)"),
+                    format!("ALTER DATABASE {name}_copy RENAME TO {name}"),
+                ];
+                administer(server, &statements).await;
             }
         }
     }
@@ -41,10 +76,33 @@ impl Store {
         let Self::Postgres(server) = self else {
             return;
         };
-        let name = url.split(['/', '?']).nth(3).unwrap();
-        let mut connection = PgConnection::connect(server).await.unwrap();
+        let name = database_of(url);
         let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-        sqlx::query(sqlx::AssertSqlSafe(statement))
+        administer(server, &[statement]).await;
+    }
+}
+
+/// The name of a database on a server.
+fn database_of(url: &str) -> &str {
+    url.split(['/', '?']).nth(3).unwrap()
+}
+
+/// The files of a SQLite database, each with where its copy is.
+fn sqlite_files(url: &str) -> [(PathBuf, PathBuf); 3] {
+    let path = url.trim_start_matches("sqlite://");
+    let path = path.split('?').next().unwrap();
+    ["", "-wal", "-shm"].map(|suffix| {
+        let file = PathBuf::from(format!("{path}{suffix}"));
+        let copy = PathBuf::from(format!("{path}{suffix}.copy"));
+        (file, copy)
+    })
+}
+
+/// Runs statements about databases.
+async fn administer(server: &str, statements: &[String]) {
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    for statement in statements {
+        sqlx::query(sqlx::AssertSqlSafe(statement.clone()))
             .execute(&mut connection)
             .await
             .unwrap();
