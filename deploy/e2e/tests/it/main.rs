@@ -16,6 +16,7 @@ mod answers;
 mod bad_input;
 mod cargo_dev;
 mod cascade;
+mod import;
 mod internal_link;
 mod journey;
 mod kills;
