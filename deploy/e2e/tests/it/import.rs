@@ -1,14 +1,19 @@
 //! Users with the password hashes of other programs: imported by grpcurl, they log in with the passwords that they
 //! have, and have one of our hashes from then on.
 
-use std::{path::Path, process::Command};
+use std::{
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use identity_dev::api::Api;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
 use crate::harness::{
-    Grpcurl, Store, World,
+    Store, World,
+    grpcurl::Grpcurl,
     person::{log_in, refused},
     requirements,
     store::execute,
@@ -18,6 +23,7 @@ use crate::harness::{
 const OURS: &str = "$argon2id$v=19$m=";
 
 on_both_stores!(users_of_other_programs_log_in_and_are_hashed_anew);
+on_both_stores!(the_verbs_import_and_export_beside_a_running_service);
 on_both_stores!(a_hash_that_is_none_lets_nobody_in_and_costs_what_any_does);
 
 struct Foreign {
@@ -121,6 +127,71 @@ async fn users_of_other_programs_log_in_and_are_hashed_anew(store: Store) {
         again
             .iter()
             .all(|outcome| outcome["result"] == "IMPORT_RESULT_EXISTS")
+    );
+    world.dispose().await;
+}
+
+async fn the_verbs_import_and_export_beside_a_running_service(store: Store) {
+    let world = World::running(store).await;
+    let line = json!({
+        "external_id": "7", "username": "ada", "email": "ada@example.org", "first_name": "Ada",
+        "last_name": "Lovelace", "roles": ["viewer"],
+        "password_hash": "{SSHA}iGwo6JnfnM9YZ+6uHGSqMh62Q5ZzYWx0",
+    });
+    let verb = |name: &str, flags: &[&str], input: &str| {
+        let mut child = world
+            .user
+            .launch
+            .verb(name)
+            .args(flags)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let flags = ["--file", "-", "--source", "old"];
+    let dry = [flags.as_slice(), &["--dry-run"]].concat();
+    for (flags, counts) in [
+        (dry.as_slice(), [1, 0]),
+        (flags.as_slice(), [1, 0]),
+        (flags.as_slice(), [0, 1]),
+    ] {
+        let (code, said, problems) = verb("import-users", flags, &format!("{line}\n"));
+        assert_eq!(code, Some(0), "{problems}");
+        let said: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(
+            [&said["created"], &said["existing"]],
+            counts.map(|n| json!(n)).each_ref()
+        );
+    }
+    // The running service knows the user, who has a password that nobody has said.
+    let wrong = log_in(&world.api, "ada", "not it").await;
+    assert_eq!(refused(wrong), "INVALID_CREDENTIALS");
+    let (code, said, problems) = verb("export-users", &["--file", "-"], "");
+    assert_eq!(code, Some(0), "{problems}");
+    let ada = said.lines().find(|line| line.contains("ada@example.org"));
+    let ada: Value = serde_json::from_str(ada.unwrap()).unwrap();
+    assert_eq!(ada["roles"], json!(["viewer"]));
+    assert_eq!(ada.get("password_hash"), None);
+    // Plain lines where there is no terminal, and no value of a field.
+    let bad = r#"{"external_id":"8","username":"x","email":"hunter2@"}"#;
+    let (code, _, problems) = verb("import-users", &flags, bad);
+    assert_eq!(code, Some(1));
+    assert!(problems.contains("line 1: username"), "{problems}");
+    assert!(
+        !problems.contains("hunter2") && !problems.contains('\r'),
+        "{problems}"
     );
     world.dispose().await;
 }
