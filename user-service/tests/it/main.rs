@@ -11,6 +11,7 @@ mod bounds;
 mod credentials;
 mod door;
 mod events;
+mod exports;
 mod feed;
 mod grants;
 mod harness;

@@ -42,7 +42,8 @@ fn line(number: usize) -> Value {
 }
 
 fn lines(lines: impl IntoIterator<Item = Value>) -> String {
-    lines.into_iter().map(|line| format!("{line}\n")).collect()
+    let lines: Vec<_> = lines.into_iter().map(|line| line.to_string()).collect();
+    lines.join("\n") + "\n"
 }
 
 #[tokio::test(flavor = "multi_thread")]

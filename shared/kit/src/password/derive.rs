@@ -52,7 +52,7 @@ pub(super) fn derive(
 }
 
 /// The first 72 bytes with a NUL behind the last, as every program with `$2b$` has it. A NUL inside is a byte as any
-/// other, as pyca/bcrypt and jBCrypt have it; what C programs cut there is refused rather than guessed.
+/// other, as `pyca/bcrypt` and `jBCrypt` have it; what C programs cut there is refused rather than guessed.
 fn bcrypt(cost: u32, password: &[u8], salt: &[u8], output: &mut [u8]) -> Result<(), HashProblem> {
     let salt: [u8; BCRYPT_SALT_BYTES] = salt.try_into().map_err(|_| PROBLEM)?;
     let mut key = Zeroizing::new(Vec::with_capacity(BCRYPT_KEY_BYTES + 1));

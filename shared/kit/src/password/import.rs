@@ -7,7 +7,7 @@
 //! | `$2a$`, `$2b$`, `$2y$` | crypt(5), of which `2x` and `2` are refused: they are of faulty programs |
 //! | `$7$…` | libxcrypt and passlib's `scrypt` |
 //! | `pbkdf2_sha256$…`, `pbkdf2_sha1$…`, `bcrypt$…`, `bcrypt_sha256$…`, `argon2$…`, `scrypt$…` | Django's `django.contrib.auth.hashers` |
-//! | `{SSHA}…`, `{SSHA256}…`, `{SSHA512}…` | OpenLDAP's `slapd` and its `pw-sha2` |
+//! | `{SSHA}…`, `{SSHA256}…`, `{SSHA512}…` | `slapd` of `OpenLDAP` and its `pw-sha2` |
 //! | `{"credentialData":…,"secretData":…}` | Keycloak's `CredentialRepresentation`, in an export of a realm |
 //! | `{"passwordHash":…,"salt":…,"signerKey":…}` | Firebase: a user of `auth:export` with the `hash_config` of the project |
 
@@ -55,7 +55,7 @@ pub fn import_hash(text: &str) -> Result<String, HashProblem> {
     Ok(read.encode())
 }
 
-/// `{SSHA}` of OpenLDAP: base64 of the digest with the salt behind it. The names are read in any case (RFC 2307).
+/// `{SSHA}` of `OpenLDAP`: base64 of the digest with the salt behind it. The names are read in any case (RFC 2307).
 fn ldap(text: &str) -> Result<StoredHash, HashProblem> {
     let (name, encoded) = text[1..].split_once('}').ok_or(HashProblem::Unknown)?;
     let digest = match name.to_ascii_uppercase().as_str() {

@@ -14,12 +14,16 @@
 //! of what this module makes, so that every other one is known to come from elsewhere.
 
 use argon2::{Algorithm, Version};
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 
 use super::{
     policy::PasswordPolicy,
     scheme::{Digest, HashProblem, Scheme, ScryptCost},
 };
+
+mod parts;
+
+use parts::{base64, bytes};
+pub(super) use parts::{number, parameters};
 
 /// Bytes of a new salt.
 pub(super) const SALT_BYTES: usize = 16;
@@ -80,13 +84,13 @@ impl StoredHash {
                 signer_key,
             } => {
                 let ScryptCost { log_n, r, .. } = cost;
-                let [separator, key] = [separator, signer_key].map(base64);
+                let [separator, key] = [separator, signer_key].map(|bytes| base64(bytes));
                 format!("ln={log_n},r={r},sep={separator},key={key}")
             }
             Scheme::Pbkdf2 { iterations, .. } => format!("i={iterations}"),
             Scheme::Salted(_) => String::new(),
         };
-        let [salt, output] = [&self.salt, &self.output].map(base64);
+        let [salt, output] = [&self.salt, &self.output].map(|bytes| base64(bytes));
         let parameters = if parameters.is_empty() {
             parameters
         } else {
@@ -219,45 +223,6 @@ fn pbkdf2(digest: Digest, cost: &str) -> Result<Scheme, HashProblem> {
         digest,
         iterations: number(iterations)?,
     })
-}
-
-/// The values of parameters of these names, in this order and no others.
-pub(super) fn parameters<'t, const N: usize>(
-    text: &'t str,
-    names: [&str; N],
-) -> Result<[&'t str; N], HashProblem> {
-    const PROBLEM: HashProblem =
-        HashProblem::Malformed("the parameters are not those of its scheme");
-    let mut parts = text.split(',');
-    let mut values = [""; N];
-    for (value, name) in values.iter_mut().zip(names) {
-        *value = parts
-            .next()
-            .and_then(|part| part.strip_prefix(name))
-            .ok_or(PROBLEM)?;
-    }
-    parts.next().is_none().then_some(values).ok_or(PROBLEM)
-}
-
-/// A decimal without sign and leading zeros.
-pub(super) fn number<T: std::str::FromStr>(digits: &str) -> Result<T, HashProblem> {
-    let canonical = digits.bytes().all(|byte| byte.is_ascii_digit())
-        && (digits == "0" || !digits.starts_with('0'));
-    match digits.parse() {
-        Ok(value) if canonical => Ok(value),
-        _ => Err(HashProblem::Malformed("a parameter is not a plain number")),
-    }
-}
-
-fn base64(bytes: &Vec<u8>) -> String {
-    STANDARD_NO_PAD.encode(bytes)
-}
-
-/// Base64 without padding and stray bits.
-pub(super) fn bytes(text: &str) -> Result<Vec<u8>, HashProblem> {
-    STANDARD_NO_PAD
-        .decode(text)
-        .map_err(|_| HashProblem::Malformed("salt or hash is not canonical base64"))
 }
 
 #[cfg(test)]

@@ -197,14 +197,12 @@ fn parse_user(message: Option<Message>, id: UserId) -> Result<Item, Failure> {
         return Err(failure(fields));
     };
     let mut faults = Faults::new();
-    let status = match wire::UserStatus::try_from(user.status).map(convert::status_filter) {
-        Ok(status) => status.map_or("", UserStatus::as_str),
-        Err(_) => {
-            let problem = "must be a value of the enum";
-            faults.push(("status".to_owned(), problem.to_owned()));
-            ""
-        }
-    };
+    let status = wire::UserStatus::try_from(user.status).map(convert::status_filter);
+    if status.is_err() {
+        let problem = "must be a value of the enum";
+        faults.push(("status".to_owned(), problem.to_owned()));
+    }
+    let status = status.ok().flatten().map_or("", UserStatus::as_str);
     let raw = RawUser {
         external_id: user.external_id,
         username: user.username,
@@ -291,13 +289,13 @@ fn why(refusal: ImportRefusal) -> (ErrorReason, String, Faults) {
 mod tests {
     use super::*;
 
-    fn user(external_id: &str) -> Option<Message> {
-        Some(Message::User(wire::ImportedUser {
+    fn user(external_id: &str) -> Message {
+        Message::User(wire::ImportedUser {
             external_id: external_id.into(),
             status: 17,
             password_hash: "hunter2".into(),
             ..wire::ImportedUser::default()
-        }))
+        })
     }
 
     #[test]
@@ -308,14 +306,14 @@ mod tests {
             Some(Message::Header(wire::ImportHeader { source, dry_run }))
         };
         assert!(parse_header(header()).is_ok());
-        assert!(parse_header(user("1")).is_err() && parse_header(None).is_err());
+        assert!(parse_header(Some(user("1"))).is_err() && parse_header(None).is_err());
         let id = || UserId::new("a".into());
         assert!(parse_user(header(), id()).is_err() && parse_user(None, id()).is_err());
     }
 
     #[test]
     fn a_user_with_faults_is_an_outcome_that_names_them_all_and_repeats_nothing() {
-        let item = parse_user(user(&"x".repeat(300)), UserId::new("a".into())).unwrap();
+        let item = parse_user(Some(user(&"x".repeat(300))), UserId::new("a".into())).unwrap();
         assert_eq!(external_id(&item).len(), 200);
         let (_, faults) = item.unwrap_err();
         let refused = ImportResult::Refused(ImportRefusal::Faults(faults));

@@ -10,13 +10,12 @@ use crate::store::migration::Migrator;
 async fn plan(database: &Database, statement: Statement) -> Vec<String> {
     let backend = database.backend();
     let connection = database.reader().begin().await.unwrap();
-    let (explain, column) = match backend {
-        DbBackend::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),
-        _ => {
-            let forced = "SET LOCAL enable_seqscan = off";
-            connection.execute_unprepared(forced).await.unwrap();
-            ("EXPLAIN", "QUERY PLAN")
-        }
+    let (explain, column) = if backend == DbBackend::Sqlite {
+        ("EXPLAIN QUERY PLAN", "detail")
+    } else {
+        let forced = "SET LOCAL enable_seqscan = off";
+        connection.execute_unprepared(forced).await.unwrap();
+        ("EXPLAIN", "QUERY PLAN")
     };
     let explained = Statement {
         sql: format!("{explain} {}", statement.sql),

@@ -11,7 +11,7 @@ use crate::{
     testing::SeededEntropy,
 };
 
-/// Made once by deploy/e2e/clients/foreign_hashes.py, by libxcrypt, and as published; each line says which.
+/// Made once by `deploy/e2e/clients/foreign_hashes.py`, by libxcrypt, and as published; each line says which.
 const VECTORS: &str = include_str!("vectors.jsonl");
 const TINY: PasswordPolicy = PasswordPolicy {
     m_kib: 64,
@@ -108,7 +108,7 @@ fn a_hash_that_would_cost_too_much_is_refused() {
         format!("$scrypt$ln=18,r=8,p=1$AAAAAAAAAAA${ssha}"),
         format!("$scrypt$ln=10,r=8,p=4294967295$AAAAAAAAAAA${ssha}"),
         format!("scrypt$262144$somesalt$8$1${ssha}"),
-        format!("$7$zzzzzzzzzzzSodiumChloride$kBGj9fHznVYFQMEn/qDCfrDevf9YDtcDdKvEqHJLV8D"),
+        "$7$zzzzzzzzzzzSodiumChloride$kBGj9fHznVYFQMEn/qDCfrDevf9YDtcDdKvEqHJLV8D".to_owned(),
         firebase("8", "18"),
         firebase("4294967295", "14"),
     ] {
