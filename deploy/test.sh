@@ -92,6 +92,12 @@ need_grpcurl() {
     export GRPCURL=$found
 }
 
+# What makes password hashes as other programs do.
+need_hashers() {
+    install_wheel argon2-cffi bcrypt cryptography 'Django<6' passlib ||
+        missing "Django, passlib, bcrypt, argon2-cffi and cryptography" "python3 with pip and a way to PyPI"
+}
+
 need_buf() {
     buf=$(PATH="$tools/python/bin:$PATH" command -v buf || true)
     if [ -z "$buf" ] && install_wheel buf-bin; then
@@ -171,6 +177,7 @@ need_compilers
 need_postgres
 need_grpcurl
 need_buf
+need_hashers
 echo "PostgreSQL in $postgres, grpcurl in $GRPCURL, buf in $buf"
 
 section "format"

@@ -37,6 +37,10 @@ redact! {
     user::CreateUserRequest {
         username, email, first_name, last_name, phone, address, user_type_id, request_id; password
     }
+    user::ImportedUser {
+        external_id, username, email, email_verified, first_name, last_name, phone, address, user_type, roles,
+        status; password_hash
+    }
     user::GetCredentialResponse {
         password_change_required, credential_version, access; password_hash, forbidden_passwords
     }

@@ -59,8 +59,12 @@ pub const INTERNAL_SERVICES: [&str; 2] = [
     change_feed_service_server::SERVICE_NAME,
 ];
 
-/// Streams that last for as long as somebody listens.
-const ENDLESS_METHODS: [&str; 1] = ["/identity.user.v1.ChangeFeedService/Watch"];
+/// Streams that last for as long as somebody listens, or has something to send.
+const ENDLESS_METHODS: [&str; 3] = [
+    "/identity.user.v1.ChangeFeedService/Watch",
+    "/identity.user.v1.UserService/ImportUsers",
+    "/identity.user.v1.UserService/ExportUsers",
+];
 
 /// Reads of one row by its key. `GetRole` is none of them: it answers with every permission that the role gives.
 const SHORT_METHODS: [&str; 5] = [

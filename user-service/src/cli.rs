@@ -1,4 +1,4 @@
-//! The verbs: serve, migrate, healthcheck and create-admin.
+//! The verbs: serve, migrate, healthcheck, create-admin, import-users and export-users.
 
 use std::{
     error::Error,
@@ -21,7 +21,7 @@ use crate::{
     app::{AccessSource, App, Prepared},
     config::{Config, CreateAdminArgs, HealthcheckArgs, Verb},
     create_admin::{self, CreateAdminError},
-    setup,
+    export_users, import_users, setup,
 };
 
 /// How long a healthcheck waits for its answer.
@@ -39,6 +39,11 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error>> {
         Verb::Migrate => Ok(setup::migrate(&config, clock, entropy).await?),
         Verb::Healthcheck(args) => healthcheck(&config, &args).await,
         Verb::CreateAdmin(args) => admin(&config, &args, clock, entropy).await,
+        Verb::ImportUsers(args) => {
+            let said = import_users::run(&config, &args, clock, entropy).await?;
+            Ok(writeln!(io::stdout(), "{said}")?)
+        }
+        Verb::ExportUsers(args) => Ok(export_users::run(&config, &args, clock, entropy).await?),
     }
 }
 

@@ -47,6 +47,10 @@ pub enum Verb {
     Healthcheck(HealthcheckArgs),
     /// Create an active user with the role admin, and print it as JSON; ends with 3 when the name or address is taken
     CreateAdmin(CreateAdminArgs),
+    /// Create users from a file of JSON Lines, with the password hashes that another program made; may be repeated
+    ImportUsers(ImportUsersArgs),
+    /// Write all users as JSON Lines, without password hashes
+    ExportUsers(ExportUsersArgs),
 }
 
 /// Which listener to ask.
@@ -75,6 +79,29 @@ pub struct CreateAdminArgs {
     /// File that holds the password; without it a random one is made and printed, once
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+}
+
+/// Which users to import.
+#[derive(Debug, Clone, Args)]
+pub struct ImportUsersArgs {
+    /// The file, one user a line with the fields of `ImportedUser` in the contract; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the users come from, such as `keycloak`: who was imported from there before, by `external_id`, stays as
+    /// they are
+    #[arg(long, value_name = "NAME")]
+    pub source: String,
+    /// Say what would come of it, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Where to export users to.
+#[derive(Debug, Clone, Args)]
+pub struct ExportUsersArgs {
+    /// The file, which must not exist; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// Whom the service believes, and how it proves itself.

@@ -165,7 +165,7 @@ impl Authority {
             }) => Ok(Some((credential, needs_rehash))),
             Ok(_) => Ok(None),
             Err(HashError::Unusable(problem)) => {
-                tracing::error!(user_id = %credential.access.user_id, problem, "unusable hash");
+                tracing::error!(user_id = %credential.access.user_id, %problem, "unusable hash");
                 self.hashes.verify_nothing(password, deadline).await?;
                 Ok(None)
             }

@@ -3,10 +3,14 @@
 use std::sync::atomic::Ordering;
 
 use auth_service::{
-    domain::{account::AccountStatus, policy::SessionPolicy},
+    domain::{
+        account::{AccountStatus, PasswordHash},
+        policy::SessionPolicy,
+    },
     store::mint,
 };
 use identity_guard::{clock::Clock as _, status::ErrorReason};
+use identity_kit::password::import_hash;
 use identity_proto::auth::v1::login_response;
 use tonic::{Code, Status};
 
@@ -206,6 +210,39 @@ async fn a_login_that_reads_again_is_judged_by_what_it_reads() {
             Code::PermissionDenied,
             ErrorReason::AccountSuspended,
         );
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hash_of_another_program_is_replaced_at_the_first_login_however_short_the_password() {
+    for world in worlds().await {
+        let service = world.start().await;
+        // Made by passlib.
+        let stored = import_hash("{SSHA}uroioRatVzqmgkcbrX5gXkcyCIa1NqbU").unwrap();
+        let foreign = PasswordHash::from_phc(stored);
+        let version = world.directory.user(ADA).version;
+        world
+            .directory
+            .change(ADA, |ada| ada.hash = foreign.clone());
+        let wrong = service.try_login("ada", "hunter3").await;
+        refused(
+            wrong,
+            Code::Unauthenticated,
+            ErrorReason::InvalidCredentials,
+        );
+        assert_eq!(world.directory.user(ADA).hash, foreign);
+
+        service.try_login("ada", "hunter2").await.unwrap();
+        // Nobody waits for it at the login.
+        while world.directory.user(ADA).version == version {
+            tokio::task::yield_now().await;
+        }
+        let ours = world.directory.user(ADA).hash.unwrap();
+        assert!(ours.as_phc().starts_with("$argon2id$v=19$"));
+        service.try_login("ada", "hunter2").await.unwrap();
+        service.try_login("ada", "hunter3").await.unwrap_err();
+        assert_eq!(world.directory.user(ADA).version, version + 1);
         service.stop().await;
     }
 }

@@ -10,7 +10,7 @@ use identity_proto::{
         self as auth, continue_login_request::Answer, continue_login_response::Result as Continued,
         login_response::Result as LoggedIn,
     },
-    user::v1 as user,
+    user::v1::{self as user, import_users_request::Message as Import},
 };
 use prost_reflect::Kind;
 
@@ -55,6 +55,7 @@ macro_rules! secrets {
 /// Every field of the contract that holds a secret.
 const SECRETS: &[Shown] = secrets! {
     "identity.user.v1" user::CreateUserRequest { password }
+    "identity.user.v1" user::ImportedUser { password_hash }
     "identity.user.v1" user::GetCredentialResponse { password_hash, forbidden_passwords }
     "identity.user.v1" user::SetPasswordHashRequest { password_hash }
     "identity.auth.v1" auth::TokenSet { access_token, refresh_token }
@@ -123,6 +124,12 @@ fn a_secret_stays_hidden_inside_other_messages() {
         }),
         debug(&auth::ContinueLoginResponse {
             result: Some(Continued::Challenge(challenge())),
+        }),
+        debug(&user::ImportUsersRequest {
+            message: Some(Import::User(user::ImportedUser {
+                password_hash: marker(),
+                ..Default::default()
+            })),
         }),
         debug(&auth::RefreshTokenResponse {
             tokens: Some(tokens()),

@@ -1,9 +1,12 @@
 //! Postal addresses: every part optional.
 
+use serde::{Deserialize, Serialize};
+
 use super::{problem::Problem, text::canonical};
 
 /// A postal address as it was written, or as it is stored.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Address {
     /// Street and number.
     pub street: String,

@@ -124,6 +124,22 @@ impl Context {
         })
     }
 
+    /// Passes while the caller of a stream still holds what let it begin.
+    ///
+    /// # Errors
+    /// `PERMISSION_REQUIRED`, or that the database does not answer.
+    pub(super) async fn require_still(
+        &self,
+        caller: &UserCaller,
+        permission: &str,
+    ) -> Result<(), Failure> {
+        if self.store.rights(&caller.user_id).await?.holds(permission) {
+            Ok(())
+        } else {
+            Err(Failure::permission_required(permission))
+        }
+    }
+
     /// Waits, for a second at most and within the deadline, until a read sees everything up to a position.
     ///
     /// # Errors

@@ -180,7 +180,7 @@ pub(super) fn role_names(names: Vec<RoleName>) -> Vec<String> {
     names.into_iter().map(RoleName::into_string).collect()
 }
 
-/// A count of at most a hundred.
+/// A count that is small.
 ///
 /// # Errors
 /// INTERNAL when it is not.
@@ -192,6 +192,6 @@ pub(super) fn count(count: u64) -> Result<i32, Failure> {
     clippy::unnecessary_wraps,
     reason = "the wire has every message as optional"
 )]
-fn time(at: Timestamp) -> Option<prost_types::Timestamp> {
+pub(super) fn time(at: Timestamp) -> Option<prost_types::Timestamp> {
     Some(at.into())
 }

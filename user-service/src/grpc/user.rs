@@ -1,9 +1,10 @@
 //! `UserService`: people.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
+use futures_util::Stream;
 use identity_proto::user::v1::{self as wire, user_service_server::UserService};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::Context;
 
@@ -12,16 +13,25 @@ mod batch_get;
 mod create;
 mod deactivate;
 mod delete;
+mod export;
+mod export_all;
 mod get;
+mod import;
 mod list;
 mod suspend;
 mod update;
+
+/// What a stream is answered with.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Serves profiles and statuses.
 pub struct Users(pub Arc<Context>);
 
 #[tonic::async_trait]
 impl UserService for Users {
+    type ImportUsersStream = Answers<wire::ImportUsersResponse>;
+    type ExportUsersStream = Answers<wire::ExportUsersResponse>;
+
     async fn create_user(
         &self,
         request: Request<wire::CreateUserRequest>,
@@ -83,5 +93,26 @@ impl UserService for Users {
         request: Request<wire::SuspendUserRequest>,
     ) -> Result<Response<wire::SuspendUserResponse>, Status> {
         Ok(Response::new(suspend::handle(&self.0, request).await?))
+    }
+
+    async fn import_users(
+        &self,
+        request: Request<Streaming<wire::ImportUsersRequest>>,
+    ) -> Result<Response<Self::ImportUsersStream>, Status> {
+        Ok(Response::new(import::handle(&self.0, request)?))
+    }
+
+    async fn export_users(
+        &self,
+        request: Request<wire::ExportUsersRequest>,
+    ) -> Result<Response<Self::ExportUsersStream>, Status> {
+        Ok(Response::new(export_all::handle(&self.0, request).await?))
+    }
+
+    async fn export_user(
+        &self,
+        request: Request<wire::ExportUserRequest>,
+    ) -> Result<Response<wire::ExportUserResponse>, Status> {
+        Ok(Response::new(export::handle(&self.0, request).await?))
     }
 }

@@ -5,6 +5,7 @@ pub(super) mod permission;
 pub(super) mod role;
 pub(super) mod role_permission;
 pub(super) mod user;
+pub(super) mod user_import;
 pub(super) mod user_permission;
 pub(super) mod user_role;
 pub(super) mod user_type;

@@ -61,9 +61,9 @@ const EXCESS: &str = concat!(
 );
 
 /// What an active caller holds, read inside the transaction that gives it on.
-struct Held {
-    administrator: bool,
-    permissions: Vec<String>,
+pub(super) struct Held {
+    pub(super) administrator: bool,
+    pub(super) permissions: Vec<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -72,7 +72,7 @@ struct HeldRow {
     name: Option<String>,
 }
 
-async fn held(transaction: &WriteTransaction, caller: &UserId) -> Result<Held, Error> {
+pub(super) async fn held(transaction: &WriteTransaction, caller: &UserId) -> Result<Held, Error> {
     const SQL: &str = "SELECT true AS administrator, NULL AS name FROM user_roles ur
             JOIN roles r ON r.id = ur.role_id JOIN users u ON u.id = ur.user_id
             WHERE u.id = $1 AND u.status = 'active' AND r.built_in

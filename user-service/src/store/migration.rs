@@ -14,6 +14,7 @@ mod m0006_grants;
 mod m0007_feed;
 mod m0008_request_log;
 mod m0009_user_lists;
+mod m0013_user_imports;
 mod m0016_feed_watchers;
 
 /// Every step, oldest first.
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_feed::Migration),
             Box::new(m0008_request_log::Migration),
             Box::new(m0009_user_lists::Migration),
+            Box::new(m0013_user_imports::Migration),
             Box::new(m0016_feed_watchers::Migration),
         ]
     }

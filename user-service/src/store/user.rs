@@ -72,21 +72,6 @@ impl Store {
         Ok(row.map(User::try_from).transpose()?)
     }
 
-    /// Those of the users that exist, in no order.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn list_users_by_id(&self, ids: &[UserId]) -> Result<Vec<User>, Error> {
-        let rows = user::Entity::find()
-            .filter(user::Column::Id.is_in(ids.iter().map(UserId::as_str)))
-            .all(self.database.reader())
-            .await?;
-        Ok(rows
-            .into_iter()
-            .map(User::try_from)
-            .collect::<Result<_, _>>()?)
-    }
-
     /// Changes parts of a profile.
     ///
     /// # Errors
@@ -215,8 +200,23 @@ pub(super) async fn insert(
 ) -> Result<User, Error> {
     refuse_taken_username(transaction, &new.username).await?;
     let user_type_id = find_type(transaction, new.user_type_id.as_ref()).await?;
+    let user = created(new, user_type_id, now);
+    let (profile, credential) = rows(&user, password);
+    user::Entity::insert(profile)
+        .exec_without_returning(transaction)
+        .await
+        .map_err(name_or_email_taken)?;
+    credential::Entity::insert(credential)
+        .exec_without_returning(transaction)
+        .await?;
+    event::user(transaction, kinds::USER_CREATED, &user.id);
+    Ok(user)
+}
+
+/// The active user that is made of a new one.
+pub(super) fn created(new: &NewUser, user_type_id: UserTypeId, now: Timestamp) -> User {
     let new = new.clone();
-    let user = User {
+    User {
         id: new.id,
         username: new.username,
         email: new.email,
@@ -231,23 +231,24 @@ pub(super) async fn insert(
         created_at: now,
         updated_at: now,
         version: 1,
-    };
-    user::Entity::insert(user::Model::from(&user).into_active_model())
-        .exec_without_returning(transaction)
-        .await
-        .map_err(name_or_email_taken)?;
-    credential::Entity::insert(credential::ActiveModel {
+    }
+}
+
+/// The rows of a user who was just made.
+pub(super) fn rows(
+    user: &User,
+    password: Option<&(PasswordHash, bool)>,
+) -> (user::ActiveModel, credential::ActiveModel) {
+    let profile = user::Model::from(user).into_active_model();
+    let credential = credential::ActiveModel {
         user_id: Set(user.id.as_str().to_owned()),
         password_hash: Set(password.map(|(hash, _)| hash.expose().to_owned())),
         change_required: Set(password.is_some_and(|(_, change_required)| *change_required)),
         version: Set(0),
         operation_id: Set(None),
-        updated_at: Set(now.as_micros()),
-    })
-    .exec_without_returning(transaction)
-    .await?;
-    event::user(transaction, kinds::USER_CREATED, &user.id);
-    Ok(user)
+        updated_at: Set(user.created_at.as_micros()),
+    };
+    (profile, credential)
 }
 
 /// Refuses a username that is taken before the address is looked at, so that both engines name the same of two.

@@ -10,7 +10,7 @@ use super::{
     entity::{user, user_role},
 };
 use crate::domain::{
-    id::RoleId,
+    id::{RoleId, UserId},
     page::Page,
     user::{User, UserCursor, UserFilter, UserOrder},
 };
@@ -66,6 +66,21 @@ impl Store {
         Ok(Page::cut(users, size, |user| {
             UserCursor::after(user, filter.order)
         }))
+    }
+
+    /// Those of the users that exist, in no order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_users_by_id(&self, ids: &[UserId]) -> Result<Vec<User>, Error> {
+        let rows = user::Entity::find()
+            .filter(user::Column::Id.is_in(ids.iter().map(UserId::as_str)))
+            .all(self.database.reader())
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(User::try_from)
+            .collect::<Result<_, _>>()?)
     }
 
     async fn holders(&self, id: &RoleId) -> Result<Holders, DbErr> {

@@ -5,7 +5,7 @@ use std::{mem, sync::Arc, time::Duration};
 use identity_guard::status::Failure;
 use identity_kit::{
     context::{peer_ip, peer_network, user_agent},
-    password::{Candidate, NewPassword, candidate},
+    password::{Candidate, candidate},
     violations::Violations,
 };
 use identity_proto::auth::v1::{
@@ -108,10 +108,10 @@ async fn act(authority: &Arc<Authority>, login: Login) -> Result<Outcome, AuthEr
     let mut proof = authority
         .prove(&login.identifier, password.clone(), &login.network)
         .await?;
-    let outcome = conclude(authority, &mut proof, password, &login.client).await;
+    let outcome = conclude(authority, &mut proof, password.clone(), &login.client).await;
     match &outcome {
         Ok(Outcome::Tokens(_)) if proof.needs_rehash => {
-            tokio::spawn(rehash(Arc::clone(authority), proof, login.password));
+            tokio::spawn(rehash(Arc::clone(authority), proof, password));
         }
         // What has become a wrong password stays counted.
         Ok(_) | Err(AuthError::InvalidCredentials) => {}
@@ -168,14 +168,14 @@ async fn challenge(
     Ok(Outcome::Challenge(token, challenge))
 }
 
-/// Hashes the same password under the current policy. The user is logged in already: a failure changes nothing.
-async fn rehash(authority: Arc<Authority>, proof: Proof, password: Zeroizing<String>) {
-    // A password that may not be chosen any more is left as it is.
-    let Ok(password) = NewPassword::parse(&password, &[]) else {
-        return;
-    };
+/// Hashes the same password under the current policy, also one that may not be chosen any more: as it is, its hash
+/// would stay weak for ever. The user is logged in already: a failure changes nothing.
+async fn rehash(authority: Arc<Authority>, proof: Proof, password: Candidate) {
     let deadline = tokio::time::Instant::now() + REHASH_PATIENCE;
-    let hashed = authority.hashes.hash(&password, Some(deadline)).await;
+    let hashed = authority
+        .hashes
+        .hash_proven(&password, Some(deadline))
+        .await;
     let Some(password_hash) = hashed.ok().and_then(PasswordHash::from_phc) else {
         return;
     };

@@ -17,6 +17,7 @@ mod bad_input;
 mod cargo_dev;
 mod cascade;
 mod fire;
+mod import;
 mod internal_link;
 mod journey;
 mod kills;

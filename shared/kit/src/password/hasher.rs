@@ -7,10 +7,14 @@ use std::time::Duration;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::{
+    derive::derive,
     phc::{OUTPUT_BYTES, SALT_BYTES, StoredHash},
     policy::PasswordPolicy,
+    scheme::{HashProblem, Scheme},
     text::Candidate,
 };
 
@@ -24,8 +28,8 @@ pub enum HashError {
         retry_after: Duration,
     },
     /// The stored hash is not one that can be verified. Nothing was computed.
-    #[error("the stored hash is unusable: {0}")]
-    Unusable(&'static str),
+    #[error("the stored hash is unusable: it {0}")]
+    Unusable(HashProblem),
     /// There is no memory for a hash of this cost.
     #[error("no memory for a hash")]
     OutOfMemory,
@@ -41,6 +45,8 @@ pub(super) struct Hasher {
     /// until the next hash: with two passes or more, a guess checked against it costs no less than a hash.
     arena: Vec<Block>,
     work_kib: u64,
+    /// What a KiB took in the last hash of the policy's cost; unknown before the first.
+    nanos_per_kib: Option<u64>,
 }
 
 impl Hasher {
@@ -49,10 +55,11 @@ impl Hasher {
             policy,
             arena: Vec::new(),
             work_kib: 0,
+            nanos_per_kib: None,
         }
     }
 
-    /// Takes the count of KiB filled since the last call.
+    /// Takes the count of KiB filled since the last call, or what else was computed meanwhile comes to.
     pub(super) fn take_work_kib(&mut self) -> u64 {
         std::mem::take(&mut self.work_kib)
     }
@@ -64,26 +71,67 @@ impl Hasher {
         salt: [u8; SALT_BYTES],
     ) -> Result<StoredHash, HashError> {
         let mut output = vec![0; OUTPUT_BYTES];
-        self.fill(self.policy, password, &salt, &mut output)?;
+        let ours = (Algorithm::Argon2id, Version::V0x13);
+        self.fill(ours, self.policy, password, &salt, &mut output)?;
         Ok(StoredHash {
-            cost: self.policy,
+            scheme: Scheme::Own(self.policy),
             salt: salt.to_vec(),
             output,
         })
     }
 
     /// Says whether the candidate is the password of the hash. It never costs less than the policy says, whatever
-    /// the hash declares, so that the time does not tell whose hash it was.
+    /// the hash declares, so that the time does not tell whose hash it was. One that is dearer takes longer: until
+    /// its first proof replaces it, that tells of a user who came from elsewhere.
     pub(super) fn verify(
         &mut self,
         candidate: &Candidate,
         stored: &StoredHash,
     ) -> Result<bool, HashError> {
-        let mut output = vec![0; stored.output.len()];
-        self.fill(stored.cost, candidate.as_bytes(), &stored.salt, &mut output)?;
-        self.pad(stored.cost.work_kib())?;
+        let mut output = Zeroizing::new(vec![0; stored.output.len()]);
+        let before_kib = self.work_kib;
+        match &stored.scheme {
+            Scheme::Own(cost) => {
+                let ours = (Algorithm::Argon2id, Version::V0x13);
+                let password = candidate.as_bytes();
+                self.fill(ours, *cost, password, &stored.salt, &mut output)?;
+            }
+            Scheme::Argon2 {
+                algorithm,
+                version,
+                cost,
+            } => {
+                let kind = (*algorithm, *version);
+                let password = candidate.as_typed();
+                self.fill(kind, *cost, password, &stored.salt, &mut output)?;
+            }
+            Scheme::Bcrypt { .. }
+            | Scheme::Scrypt(_)
+            | Scheme::Firebase { .. }
+            | Scheme::Pbkdf2 { .. }
+            | Scheme::Salted(_) => {
+                let begun = Instant::now();
+                derive(
+                    &stored.scheme,
+                    candidate.as_typed(),
+                    &stored.salt,
+                    &mut output,
+                )
+                .map_err(HashError::Unusable)?;
+                self.work_kib += self.kib_of(begun.elapsed());
+            }
+        }
+        self.pad(self.work_kib - before_kib)?;
         let equal = output.ct_eq(&stored.output);
         Ok(bool::from(equal) && candidate.is_possible())
+    }
+
+    /// What this thread would have filled in a time: with it, the work of other schemes counts beside our own, whatever
+    /// this processor is good at. While that is unknown it counts as nothing, so that all of a hash is added to it.
+    fn kib_of(&self, took: Duration) -> u64 {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos_per_kib
+            .map_or(0, |nanos_per_kib| nanos / nanos_per_kib)
     }
 
     /// Does the rest of the work of one hash at the policy's cost.
@@ -94,26 +142,35 @@ impl Hasher {
         let rest = PasswordPolicy { m_kib, t, p: 1 };
         // Less than the smallest hash cannot be told from noise.
         if rest.params().is_ok() {
-            self.fill(rest, &[], &[0; SALT_BYTES], &mut [0; OUTPUT_BYTES])?;
+            let ours = (Algorithm::Argon2id, Version::V0x13);
+            self.fill(ours, rest, &[], &[0; SALT_BYTES], &mut [0; OUTPUT_BYTES])?;
         }
         Ok(())
     }
 
     fn fill(
         &mut self,
+        (algorithm, version): (Algorithm, Version),
         cost: PasswordPolicy,
         password: &[u8],
         salt: &[u8],
         output: &mut [u8],
     ) -> Result<(), HashError> {
-        let params = cost
-            .params()
-            .map_err(|_| HashError::Unusable("declares a cost that is never computed"))?;
+        const COST: HashProblem = HashProblem::TooCostly("Argon2 out of its bounds");
+        const LENGTHS: HashProblem =
+            HashProblem::Malformed("salt or hash is too short or too long");
+        let params = cost.params().map_err(|_| HashError::Unusable(COST))?;
         self.reserve(&params)?;
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        let begun = Instant::now();
+        Argon2::new(algorithm, version, params)
             .hash_password_into_with_memory(password, salt, output, &mut self.arena)
-            .map_err(|_| HashError::Unusable("salt or hash is too short or too long"))?;
+            .map_err(|_| HashError::Unusable(LENGTHS))?;
         self.work_kib += cost.work_kib();
+        // Smaller ones stay in the caches of the processor and say too little of a whole one.
+        if cost.work_kib() >= self.policy.work_kib() {
+            let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.nanos_per_kib = Some((nanos / cost.work_kib()).max(1));
+        }
         Ok(())
     }
 
@@ -139,7 +196,7 @@ mod tests {
     use argon2::PasswordHasher as _;
 
     use super::*;
-    use crate::password::candidate;
+    use crate::password::{candidate, import_hash, scheme::Digest};
 
     const TINY: PasswordPolicy = PasswordPolicy {
         m_kib: 64,
@@ -173,7 +230,7 @@ mod tests {
         ] {
             let (m_kib, t, p) = cost;
             let stored = StoredHash {
-                cost: PasswordPolicy { m_kib, t, p },
+                scheme: Scheme::Own(PasswordPolicy { m_kib, t, p }),
                 salt: salt.into(),
                 output: hex(output),
             };
@@ -232,6 +289,69 @@ mod tests {
         assert_eq!(hasher.take_work_kib(), TINY.work_kib());
         assert_eq!(hasher.verify(&candidate("secret"), &equal), Ok(true));
         assert_eq!(hasher.take_work_kib(), TINY.work_kib());
+    }
+
+    #[test]
+    fn a_hash_of_another_scheme_costs_the_whole_work_of_the_policy() {
+        const LARGE: PasswordPolicy = PasswordPolicy {
+            m_kib: 2048,
+            t: 2,
+            p: 1,
+        };
+        let text = "{SSHA}iGwo6JnfnM9YZ+6uHGSqMh62Q5ZzYWx0";
+        let stored = StoredHash::parse(&import_hash(text).unwrap()).unwrap();
+        let mut hasher = Hasher::new(LARGE);
+        // The first finds no measure yet: a whole hash is done beside it. Then the missing part, but for what is less
+        // than the smallest hash.
+        for _ in 0..3 {
+            assert_eq!(hasher.verify(&candidate("wrong"), &stored), Ok(false));
+            let work = hasher.take_work_kib();
+            let whole = LARGE.work_kib();
+            assert!((whole - 16..=whole).contains(&work), "{work} of {whole}");
+        }
+        // Work of a hundred times as long as it takes to fill the policy's is not added to.
+        hasher.nanos_per_kib = Some(1);
+        hasher.verify(&candidate("wrong"), &stored).unwrap();
+        let dear = StoredHash {
+            scheme: Scheme::Pbkdf2 {
+                digest: Digest::Sha256,
+                iterations: 20_000,
+            },
+            salt: vec![1; 16],
+            output: vec![2; 32],
+        };
+        hasher.take_work_kib();
+        hasher.nanos_per_kib = Some(1);
+        assert_eq!(hasher.verify(&candidate("wrong"), &dear), Ok(false));
+        assert!(hasher.take_work_kib() > LARGE.work_kib());
+        assert_eq!(hasher.nanos_per_kib, Some(1), "a hash was filled beside it");
+    }
+
+    #[test]
+    fn a_hash_from_elsewhere_is_of_what_was_typed_and_ours_of_its_normal_form() {
+        let typed = "cafe\u{301} im Park, zwei Kuchen";
+        let own = Hasher::new(TINY)
+            .hash("café im Park, zwei Kuchen".as_bytes(), [1; SALT_BYTES])
+            .unwrap();
+        let foreign = |password: &str| {
+            let output = Hasher::new(TINY).hash(password.as_bytes(), [1; SALT_BYTES]);
+            StoredHash {
+                scheme: Scheme::Argon2 {
+                    algorithm: Algorithm::Argon2id,
+                    version: Version::V0x13,
+                    cost: TINY,
+                },
+                ..output.unwrap()
+            }
+        };
+        let mut hasher = Hasher::new(TINY);
+        for (stored, matches) in [
+            (own, true),
+            (foreign(typed), true),
+            (foreign("café im Park, zwei Kuchen"), false),
+        ] {
+            assert_eq!(hasher.verify(&candidate(typed), &stored), Ok(matches));
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::{
     phc::{OUTPUT_BYTES, SALT_BYTES, StoredHash},
     policy::{PasswordPolicy, PolicyError},
     queue::{Next, Queue},
+    scheme::{HashProblem, Scheme},
     text::{Candidate, NewPassword},
 };
 use crate::entropy::{self, SharedEntropy};
@@ -120,7 +121,7 @@ impl HashPool {
             }),
             policy,
             decoy: StoredHash {
-                cost: policy,
+                scheme: Scheme::Own(policy),
                 salt: entropy::bytes::<SALT_BYTES>(&*entropy).to_vec(),
                 output: entropy::bytes::<OUTPUT_BYTES>(&*entropy).to_vec(),
             },
@@ -162,19 +163,46 @@ impl HashPool {
         .await
     }
 
-    /// Says whether the candidate is the password of a stored PHC string, in the time of the policy's cost at least.
+    /// Hashes a candidate that [`Self::verify`] found to match, to replace what it matched. It need not keep the policy
+    /// of new passwords: its owner has it already, and a weak hash would make nothing better.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::hash`]; [`HashError::Unusable`] when the candidate cannot have matched anything.
+    pub async fn hash_proven(
+        &self,
+        candidate: &Candidate,
+        deadline: Option<Instant>,
+    ) -> Result<String, HashError> {
+        if !candidate.is_possible() {
+            return Err(HashError::Unusable(HashProblem::Malformed(
+                "it is of no possible password",
+            )));
+        }
+        let candidate = candidate.clone();
+        let salt = entropy::bytes(&*self.entropy);
+        self.run(deadline, move |hasher| {
+            hasher
+                .hash(candidate.as_bytes(), salt)
+                .map(|hash| hash.encode())
+        })
+        .await
+    }
+
+    /// Says whether the candidate is the password of a stored hash, in the time of the policy's cost at least.
     ///
     /// # Errors
     ///
     /// [`HashError::Overloaded`] at once when it could not be done by the deadline; [`HashError::Unusable`] without
-    /// any work when the string is not one that [`Self::hash`] writes or declares a cost out of bounds.
+    /// any work when the string is none that [`Self::hash`] or [`import_hash`](super::import_hash) writes, or declares
+    /// a cost out of bounds.
     pub async fn verify(
         &self,
         candidate: Candidate,
-        phc: String,
+        stored: String,
         deadline: Option<Instant>,
     ) -> Result<Verification, HashError> {
-        let stored = StoredHash::parse(&phc).map_err(HashError::Unusable)?;
+        let stored = StoredHash::parse(&stored).map_err(HashError::Unusable)?;
         let needs_rehash = stored.differs_from(self.policy);
         let matches = self
             .run(deadline, move |hasher| hasher.verify(&candidate, &stored))

@@ -89,30 +89,53 @@ impl fmt::Debug for NewPassword {
 /// What somebody typed to prove an identity: in Unicode normal form C, otherwise exactly as sent, with every
 /// character that there is. It is wiped when dropped.
 ///
+/// Our own hashes are of the normal form. Hashes that came from elsewhere are of what was typed, which is kept beside
+/// it: most programs hash the bytes as they come, so the same keyboard gives the same password again. The normal form
+/// is not tried as well, which would double the work for whoever sends text that is not in it.
+///
 /// One of more than 1,024 bytes cannot be anybody's password; it costs as much as any other and never matches.
 #[derive(Clone)]
-pub struct Candidate(Option<Zeroizing<String>>);
+pub struct Candidate {
+    composed: Option<Zeroizing<String>>,
+    /// Where it differs.
+    typed: Option<Zeroizing<String>>,
+}
 
 /// Takes what somebody typed.
 #[must_use]
 pub fn candidate(raw: &str) -> Candidate {
-    Candidate(normalised(raw))
+    let composed = normalised(raw);
+    let differs = composed.as_ref().is_some_and(|text| text.as_str() != raw);
+    Candidate {
+        composed,
+        typed: differs.then(|| Zeroizing::new(raw.to_owned())),
+    }
 }
 
 impl Candidate {
     pub(super) fn as_bytes(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |text| text.as_bytes())
+        self.composed.as_ref().map_or(&[], |text| text.as_bytes())
+    }
+
+    /// Without normalisation.
+    pub(super) fn as_typed(&self) -> &[u8] {
+        self.typed
+            .as_ref()
+            .map_or_else(|| self.as_bytes(), |text| text.as_bytes())
     }
 
     /// Whether it can be a password at all.
     pub(super) fn is_possible(&self) -> bool {
-        self.0.is_some()
+        self.composed.is_some()
     }
 }
 
 impl From<&NewPassword> for Candidate {
     fn from(password: &NewPassword) -> Self {
-        Self(Some(password.0.clone()))
+        Self {
+            composed: Some(password.0.clone()),
+            typed: None,
+        }
     }
 }
 
@@ -208,9 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_typed_is_kept_beside_its_normal_form() {
+        let typed = "cafe\u{301}";
+        assert_eq!(candidate(typed).as_typed(), typed.as_bytes());
+        assert!(candidate("café").typed.is_none());
+        assert_eq!(candidate("café").as_typed(), "café".as_bytes());
+    }
+
+    #[test]
     fn a_candidate_is_kept_exactly() {
         for raw in ["", " a ", "a\u{0}b\r\n", "ÀÇ", "\u{1f600}"] {
             assert_eq!(candidate(raw).as_bytes(), raw.as_bytes());
+            assert_eq!(candidate(raw).as_typed(), raw.as_bytes());
             assert!(candidate(raw).is_possible());
         }
         assert!(candidate(&"x".repeat(1024)).is_possible());

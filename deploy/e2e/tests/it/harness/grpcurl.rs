@@ -42,6 +42,18 @@ impl Grpcurl {
         message: &Value,
         token: Option<&str>,
     ) -> Result<Value, Refusal> {
+        let answers = self.call_stream(method, std::slice::from_ref(message), token)?;
+        let [answer] = <[Value; 1]>::try_from(answers).unwrap();
+        Ok(answer)
+    }
+
+    /// The same with any number of messages and of answers.
+    pub(crate) fn call_stream(
+        &self,
+        method: &str,
+        messages: &[Value],
+        token: Option<&str>,
+    ) -> Result<Vec<Value>, Refusal> {
         let mut command = Command::new(&self.program);
         command.args(["-plaintext", "-max-time", "30"]);
         if let Some(token) = token {
@@ -55,12 +67,15 @@ impl Grpcurl {
             .spawn()
             .unwrap();
         let mut input = child.stdin.take().unwrap();
-        input.write_all(message.to_string().as_bytes()).unwrap();
+        for message in messages {
+            input.write_all(message.to_string().as_bytes()).unwrap();
+        }
         drop(input);
         let output = child.wait_with_output().unwrap();
         if output.status.success() {
             let text = String::from_utf8(output.stdout).unwrap();
-            return Ok(serde_json::from_str(&text).unwrap());
+            let answers = serde_json::Deserializer::from_str(&text).into_iter();
+            return Ok(answers.collect::<Result<_, _>>().unwrap());
         }
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let code = text

@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use identity_dev::binaries::Binaries;
@@ -35,6 +36,29 @@ pub(crate) fn grpcurl(test: &str) -> Option<PathBuf> {
         .chain(env::split_paths(&on_path).map(|folder| folder.join("grpcurl")))
         .find(|path| path.is_file())
         .or_else(|| left_out(test, "grpcurl is not installed"))
+}
+
+/// A Python with the libraries that hash as other programs do: from `E2E_PYTHON`, or the tools of `deploy/test.sh`.
+pub(crate) fn python_that_hashes(test: &str) -> Option<PathBuf> {
+    let target = Binaries::beside_this_program().unwrap();
+    let tools = target.target().join("tools/python/bin/python");
+    env::var_os("E2E_PYTHON")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain([tools])
+        .find(|python| {
+            let check = Command::new(python)
+                .args(["-c", "import argon2, bcrypt, cryptography, django, passlib"])
+                .stderr(Stdio::null())
+                .status();
+            check.is_ok_and(|status| status.success())
+        })
+        .or_else(|| {
+            left_out(
+                test,
+                "there is no Python with argon2-cffi, bcrypt, cryptography, Django and passlib",
+            )
+        })
 }
 
 /// A program of this repository that not every test run builds.

@@ -99,6 +99,9 @@ pub(super) const ROWS: &[Row] = &[
     row("/identity.user.v1.UserService/ActivateUser", Permission("users.set_status"), Invalid),
     row("/identity.user.v1.UserService/DeactivateUser", Permission("users.set_status"), Invalid),
     row("/identity.user.v1.UserService/SuspendUser", Permission("users.set_status"), Invalid),
+    row("/identity.user.v1.UserService/ImportUsers", Permission("users.import"), Invalid),
+    row("/identity.user.v1.UserService/ExportUsers", Permission("users.export"), Succeeds),
+    row("/identity.user.v1.UserService/ExportUser", SelfOr("users.export", "user_id"), Invalid),
 
     row("/identity.user.v1.UserTypeService/CreateUserType", Permission("user_types.create"), Invalid),
     row("/identity.user.v1.UserTypeService/GetUserType", Permission("user_types.read"), Invalid),

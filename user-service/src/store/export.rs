@@ -1,0 +1,180 @@
+//! Users with all that is held about them: everybody page by page, or one person whole.
+
+use identity_kit::{clock::Timestamp, database::StoreError, position::Position};
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, Statement, Value,
+};
+
+use super::{
+    Error, Store, corrupt,
+    entity::{user, user_import},
+};
+use crate::domain::{
+    export::{ExportedUser, Import, PersonalData},
+    id::UserId,
+    import::{ExternalId, SourceName},
+    name::{PermissionName, RoleName, TypeName},
+    user::User,
+};
+
+/// How many users are read at once.
+const PAGE: u32 = 100;
+
+/// `name time` of each role of the user `u`, and of each direct permission, joined by commas, which no name contains.
+macro_rules! given {
+    () => {
+        "(SELECT string_agg(r.name || ' ' || ur.created_at, ',') FROM user_roles ur
+            JOIN roles r ON r.id = ur.role_id WHERE ur.user_id = u.id) AS roles,
+        (SELECT string_agg(p.name || ' ' || up.created_at, ',') FROM user_permissions up
+            JOIN permissions p ON p.id = up.permission_id WHERE up.user_id = u.id) AS direct"
+    };
+}
+
+/// In the order of their ids, which the primary key has. `$2` is the size.
+const PAGE_AFTER: &str = concat!(
+    "SELECT u.*, t.name AS type_name, ",
+    given!(),
+    " FROM users u JOIN user_types t ON t.id = u.user_type_id WHERE u.id > $1 ORDER BY u.id LIMIT $2"
+);
+
+const PERSON: &str = concat!(
+    "SELECT u.*, t.name AS type_name, ",
+    given!(),
+    ", c.password_hash IS NOT NULL AS has_password, c.change_required, c.updated_at AS password_updated_at,
+        (SELECT COUNT(*) FROM request_log l WHERE l.caller = u.id) AS remembered, h.epoch, h.revision
+    FROM users u JOIN user_types t ON t.id = u.user_type_id JOIN credentials c ON c.user_id = u.id
+        CROSS JOIN feed_head h WHERE u.id = $1"
+);
+
+impl Store {
+    /// The users after this id, in the order of their ids: at most 100, and none at the end.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn list_exported_users(
+        &self,
+        after: Option<&UserId>,
+    ) -> Result<Vec<ExportedUser>, Error> {
+        let reader = self.database.reader();
+        let after = after.map_or("", UserId::as_str);
+        let statement = Statement::from_sql_and_values(
+            self.database.backend(),
+            PAGE_AFTER,
+            [Value::from(after), Value::from(i64::from(PAGE))],
+        );
+        let rows = UserRow::find_by_statement(statement).all(reader).await?;
+        Ok(rows
+            .into_iter()
+            .map(ExportedUser::try_from)
+            .collect::<Result<_, _>>()?)
+    }
+
+    /// Everything that is held about one person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find_personal_data(&self, id: &UserId) -> Result<Option<PersonalData>, Error> {
+        let Some(row) = self.database.read_first(PERSON, id.as_str()).await? else {
+            return Ok(None);
+        };
+        let person = PersonRow::from_query_result(&row, "")?;
+        let imports = user_import::Entity::find()
+            .filter(user_import::Column::UserId.eq(id.as_str()))
+            .order_by_asc(user_import::Column::Source)
+            .order_by_asc(user_import::Column::ExternalId)
+            .all(self.database.reader())
+            .await?;
+        let UserRow {
+            user,
+            type_name,
+            roles,
+            direct,
+        } = person.user;
+        Ok(Some(PersonalData {
+            user: user.try_into()?,
+            user_type: TypeName::stored(type_name),
+            roles: named(roles.as_deref(), RoleName::stored)?,
+            direct: named(direct.as_deref(), PermissionName::stored)?,
+            has_password: person.has_password,
+            change_required: person.change_required,
+            password_updated_at: Timestamp::from_micros(person.password_updated_at),
+            imports: imports.into_iter().map(Import::from).collect(),
+            remembered_requests: u64::try_from(person.remembered)
+                .map_err(|_| corrupt("a count is negative"))?,
+            position: Position::new(
+                person.epoch,
+                u64::try_from(person.revision)
+                    .map_err(|_| corrupt("the feed has a negative revision"))?,
+            ),
+        }))
+    }
+}
+
+#[derive(FromQueryResult)]
+struct UserRow {
+    #[sea_orm(nested)]
+    user: user::Model,
+    type_name: String,
+    roles: Option<String>,
+    direct: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct PersonRow {
+    #[sea_orm(nested)]
+    user: UserRow,
+    has_password: bool,
+    change_required: bool,
+    password_updated_at: i64,
+    remembered: i64,
+    epoch: String,
+    revision: i64,
+}
+
+impl TryFrom<UserRow> for ExportedUser {
+    type Error = StoreError;
+
+    fn try_from(row: UserRow) -> Result<Self, StoreError> {
+        let roles = named(row.roles.as_deref(), RoleName::stored)?;
+        let direct = named(row.direct.as_deref(), PermissionName::stored)?;
+        Ok(Self {
+            user: User::try_from(row.user)?,
+            user_type: TypeName::stored(row.type_name),
+            roles: roles.into_iter().map(|(name, _)| name).collect(),
+            direct: direct.into_iter().map(|(name, _)| name).collect(),
+        })
+    }
+}
+
+impl From<user_import::Model> for Import {
+    fn from(row: user_import::Model) -> Self {
+        Self {
+            source: SourceName::stored(row.source),
+            external_id: ExternalId::stored(row.external_id),
+            imported_at: Timestamp::from_micros(row.created_at),
+        }
+    }
+}
+
+/// The parts of `name time,name time`, sorted by name.
+fn named<T>(
+    joined: Option<&str>,
+    name: impl Fn(String) -> T,
+) -> Result<Vec<(T, Timestamp)>, StoreError> {
+    let parts = joined.unwrap_or_default().split_terminator(',');
+    let mut parts: Vec<(&str, i64)> = parts
+        .map(|part| {
+            let (name, time) = part.split_once(' ')?;
+            Some((name, time.parse().ok()?))
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| corrupt("a grant has no name or no time"))?;
+    parts.sort_unstable();
+    Ok(parts
+        .into_iter()
+        .map(|(text, time)| (name(text.to_owned()), Timestamp::from_micros(time)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests;
