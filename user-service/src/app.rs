@@ -136,6 +136,7 @@ impl App {
             services,
             rules,
             hasher,
+            reserved,
             access,
             database,
         } = prepared;
@@ -168,6 +169,7 @@ impl App {
                 Arc::clone(&entropy),
             )),
             hasher: Arc::new(hasher),
+            reserved,
             clock: Arc::clone(&clock),
             entropy,
         });

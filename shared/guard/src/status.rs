@@ -223,7 +223,8 @@ pub fn code_of(reason: ErrorReason) -> Code {
         ErrorReason::LastAdministrator
         | ErrorReason::BuiltIn
         | ErrorReason::InUse
-        | ErrorReason::LimitReached => Code::FailedPrecondition,
+        | ErrorReason::LimitReached
+        | ErrorReason::ListTooBroad => Code::FailedPrecondition,
         ErrorReason::EtagMismatch | ErrorReason::Conflict | ErrorReason::RequestIdReused => {
             Code::Aborted
         }

@@ -51,6 +51,9 @@ pub enum Refusal {
     /// only what comes later.
     #[error("nobody gives what they do not hold, or acts on somebody who holds more")]
     GrantExceedsCaller(Option<PermissionName>),
+    /// The database took too long to find what a list asks for.
+    #[error("the list would take too long: narrow it by more filters or a longer query")]
+    ListTooBroad,
     /// The resource changed since it was read.
     #[error("the resource has changed since it was read")]
     EtagMismatch,

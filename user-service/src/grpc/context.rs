@@ -21,7 +21,10 @@ use tokio::{sync::watch, time::Instant};
 use tonic::Request;
 
 use crate::{
-    domain::{id::UserId, identifier::RequestId},
+    domain::{
+        id::UserId, identifier::RequestId, refusal::Refusal, reserved::ReservedUsernames,
+        username::Username,
+    },
     store::{RequestKey, Store},
 };
 
@@ -42,6 +45,8 @@ pub struct Context {
     pub requests: Arc<RequestLog>,
     /// Hashes passwords on threads of its own.
     pub hasher: Arc<HashPool>,
+    /// Usernames that no RPC gives away.
+    pub reserved: ReservedUsernames,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.
@@ -122,6 +127,17 @@ impl Context {
             request_id,
             question,
         })
+    }
+
+    /// Refuses a username that is reserved, as one that is taken: another one would do.
+    ///
+    /// # Errors
+    /// `USERNAME_TAKEN`.
+    pub(super) fn spare_reserved(&self, username: &Username) -> Result<(), Refusal> {
+        if self.reserved.contains(username) {
+            return Err(Refusal::UsernameTaken);
+        }
+        Ok(())
     }
 
     /// Waits, for a second at most and within the deadline, until a read sees everything up to a position.

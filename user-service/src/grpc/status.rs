@@ -74,6 +74,8 @@ impl From<Refusal> for Failure {
                     permission.map_or_else(|| "*".to_owned(), PermissionName::into_string),
                 )
             }
+            Refusal::ListTooBroad => Self::new(ErrorReason::ListTooBroad, text.clone())
+                .with_precondition("LIST_TOO_BROAD", USER, text),
             Refusal::EtagMismatch => Self::new(ErrorReason::EtagMismatch, text),
             Refusal::Conflict => Self::new(ErrorReason::Conflict, text),
             Refusal::RequestIdReused => Self::new(ErrorReason::RequestIdReused, text),

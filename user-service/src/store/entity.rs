@@ -7,4 +7,6 @@ pub(super) mod role_permission;
 pub(super) mod user;
 pub(super) mod user_permission;
 pub(super) mod user_role;
+pub(super) mod user_search;
 pub(super) mod user_type;
+pub(super) mod username_skeleton;
