@@ -5,6 +5,9 @@ use std::{env, error::Error, fs, path::PathBuf};
 /// Messages whose fields hold passwords, hashes or tokens: their `Debug` is written by hand in `redact.rs`.
 const SECRET_MESSAGES: &[&str] = &[
     ".identity.user.v1.CreateUserRequest",
+    ".identity.user.v1.RegisterUserRequest",
+    ".identity.user.v1.ConfirmEmailRequest",
+    ".identity.user.v1.PendingMail",
     ".identity.user.v1.GetCredentialResponse",
     ".identity.user.v1.SetPasswordHashRequest",
     ".identity.auth.v1.TokenSet",

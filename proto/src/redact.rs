@@ -37,6 +37,9 @@ redact! {
     user::CreateUserRequest {
         username, email, first_name, last_name, phone, address, user_type_id, request_id; password
     }
+    user::RegisterUserRequest { username, email, first_name, last_name; password }
+    user::ConfirmEmailRequest { ; token }
+    user::PendingMail { mail_id, purpose, email, expire_time; token }
     user::GetCredentialResponse {
         password_change_required, credential_version, access; password_hash, forbidden_passwords
     }

@@ -151,6 +151,9 @@ pub struct PeopleArgs {
     /// admin and support; may be repeated
     #[arg(long, value_name = "NAME")]
     pub reserved_username: Vec<String>,
+    /// Let anybody begin an account over the network; it can be used once its e-mail address is proven
+    #[arg(long)]
+    pub self_registration: bool,
 }
 
 impl PeopleArgs {

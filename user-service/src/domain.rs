@@ -5,6 +5,7 @@ pub mod address;
 pub mod change;
 pub mod credential;
 pub mod email;
+pub mod email_proof;
 pub mod etag;
 pub mod id;
 pub mod identifier;

@@ -205,6 +205,8 @@ pub fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::TokenRevoked
         | ErrorReason::RefreshTokenInvalid
         | ErrorReason::ChallengeInvalid
+        | ErrorReason::ReauthenticationRequired
+        | ErrorReason::EmailTokenInvalid
         | ErrorReason::ServiceIdentityRequired => Code::Unauthenticated,
         ErrorReason::AccountSuspended
         | ErrorReason::AccountInactive
@@ -224,7 +226,8 @@ pub fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::BuiltIn
         | ErrorReason::InUse
         | ErrorReason::LimitReached
-        | ErrorReason::ListTooBroad => Code::FailedPrecondition,
+        | ErrorReason::ListTooBroad
+        | ErrorReason::SelfRegistrationOff => Code::FailedPrecondition,
         ErrorReason::EtagMismatch | ErrorReason::Conflict | ErrorReason::RequestIdReused => {
             Code::Aborted
         }

@@ -17,7 +17,10 @@ use identity_kit::{
     violations::Violations,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tonic::Request;
 
 use crate::{
@@ -47,6 +50,8 @@ pub struct Context {
     pub hasher: Arc<HashPool>,
     /// Usernames that no RPC gives away.
     pub reserved: ReservedUsernames,
+    /// Places for those who register on their own; none where nobody may.
+    pub registering: Option<Semaphore>,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.

@@ -1,6 +1,7 @@
 //! The tables as the object-relational mapper sees them; nothing outside the store knows them.
 
 pub(super) mod credential;
+pub(super) mod email_proof;
 pub(super) mod permission;
 pub(super) mod role;
 pub(super) mod role_permission;

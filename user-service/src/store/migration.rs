@@ -16,6 +16,7 @@ mod m0008_request_log;
 mod m0009_user_lists;
 mod m0020_username_skeletons;
 mod m0021_user_search;
+mod m0022_email_proofs;
 
 /// Every step, oldest first.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_user_lists::Migration),
             Box::new(m0020_username_skeletons::Migration),
             Box::new(m0021_user_search::Migration),
+            Box::new(m0022_email_proofs::Migration),
         ]
     }
 }

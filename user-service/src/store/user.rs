@@ -9,7 +9,7 @@ use sea_orm::{
 
 pub(super) use self::row::NewRows;
 use super::{
-    Done, Error, RequestKey, Store, administrators, corrupt,
+    Done, Error, RequestKey, Store, administrators, corrupt, email_proof,
     entity::{credential, user, user_search, user_type, username_skeleton},
     error::taken,
     event::{self, kinds},
@@ -190,6 +190,7 @@ impl Store {
                     check_etag(&user, etag.as_ref())?;
                     administrators::spare_the_last(transaction, &admin, &user).await?;
                     request::forget(transaction, id).await?;
+                    email_proof::forget(transaction, &user).await?;
                     // Credential, roles, permissions and what a search looks at go with the row.
                     user::Entity::delete_by_id(id.as_str())
                         .exec(transaction)
@@ -203,11 +204,22 @@ impl Store {
     }
 }
 
-/// Inserts a user with the credential.
+/// Inserts a user with the credential; the address is not proven.
 pub(super) async fn insert(
     transaction: &WriteTransaction,
     new: &NewUser,
     password: Option<&(PasswordHash, bool)>,
+    now: Timestamp,
+) -> Result<User, Error> {
+    insert_as(transaction, new, password, false, now).await
+}
+
+/// The same, and says whether the address is proven.
+pub(super) async fn insert_as(
+    transaction: &WriteTransaction,
+    new: &NewUser,
+    password: Option<&(PasswordHash, bool)>,
+    email_verified: bool,
     now: Timestamp,
 ) -> Result<User, Error> {
     refuse_taken_username(transaction, &new.username, &new.id).await?;
@@ -217,7 +229,7 @@ pub(super) async fn insert(
         id: new.id,
         username: new.username,
         email: new.email,
-        email_verified: false,
+        email_verified,
         first_name: new.first_name,
         last_name: new.last_name,
         phone: new.phone,
@@ -250,7 +262,7 @@ pub(super) async fn insert(
 
 /// Refuses a username that another user has, or one that looks like it, before the address is looked at, so that both
 /// engines name the same of two. What comes at the same time is refused by the keys.
-async fn refuse_taken_username(
+pub(super) async fn refuse_taken_username(
     transaction: &WriteTransaction,
     username: &Username,
     own: &UserId,
@@ -283,7 +295,7 @@ pub(super) async fn lock(transaction: &WriteTransaction, id: &UserId) -> Result<
     found(row, id)
 }
 
-async fn get(transaction: &WriteTransaction, id: &UserId) -> Result<User, Error> {
+pub(super) async fn get(transaction: &WriteTransaction, id: &UserId) -> Result<User, Error> {
     found(
         user::Entity::find_by_id(id.as_str())
             .one(transaction)
@@ -314,7 +326,11 @@ async fn find_type(
 }
 
 /// Writes what has become of a user.
-async fn store(transaction: &WriteTransaction, before: &User, user: &User) -> Result<(), Error> {
+pub(super) async fn store(
+    transaction: &WriteTransaction,
+    before: &User,
+    user: &User,
+) -> Result<(), Error> {
     user::Entity::update(user::Model::from(user).into_active_model().reset_all())
         .exec_without_returning(transaction)
         .await

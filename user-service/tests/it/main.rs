@@ -17,6 +17,7 @@ mod harness;
 mod lists;
 mod names;
 mod people;
+mod registration;
 mod replicas;
 mod revisions;
 mod search;
