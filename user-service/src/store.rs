@@ -22,6 +22,7 @@ mod event;
 mod grants;
 mod held;
 pub mod migration;
+mod pending_mail;
 mod permission;
 mod request;
 mod rights;

@@ -71,21 +71,21 @@ pub(super) fn optional<T>(
     fields.take(field, parse(raw)).map(Some)
 }
 
-/// Reads an optional time of the years 1 to 9999. The outer `None` means that it is malformed.
+/// Reads an optional time of the years 1970 to 9999. The outer `None` means that it is malformed.
 #[expect(clippy::option_option, reason = "malformed and absent are two things")]
 pub(super) fn time(
     fields: &mut Violations,
     field: &str,
     raw: Option<prost_types::Timestamp>,
 ) -> Option<Option<Timestamp>> {
-    const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+    const SECONDS: RangeInclusive<i64> = 0..=253_402_300_799;
     let Some(raw) = raw else {
         return Some(None);
     };
     if SECONDS.contains(&raw.seconds) && (0..1_000_000_000).contains(&raw.nanos) {
         return Some(Some(raw.into()));
     }
-    fields.add(field, "must be a time of the years 1 to 9999");
+    fields.add(field, "must be a time of the years 1970 to 9999");
     None
 }
 

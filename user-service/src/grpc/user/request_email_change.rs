@@ -15,7 +15,10 @@ use super::super::{
     context::{Context, caller_id, user_caller},
     fields::failure,
 };
-use crate::{domain::email::Email, store::Asker};
+use crate::{
+    domain::{email::Email, id::UserId, user::UserStatus},
+    store::Asker,
+};
 
 /// How long ago the caller may have logged in.
 const RECENT: Duration = Duration::from_mins(10);
@@ -28,6 +31,8 @@ pub(super) async fn handle(
 ) -> Result<RequestEmailChangeResponse, Failure> {
     let caller = user_caller(&request)?;
     let now = context.now();
+    let id = caller_id(&caller);
+    demand_active(context, &id).await?;
     demand_recent_login(&caller, now)?;
     let email = parse(request.get_ref())?;
     let asker = Asker {
@@ -37,11 +42,22 @@ pub(super) async fn handle(
     context.store.spend(vec![asker], now).await?;
     let expires_at = context
         .store
-        .insert_email_change(context.new_id(), caller_id(&caller), email, now)
+        .insert_email_change(context.new_id(), id, email, now)
         .await?;
     Ok(RequestEmailChangeResponse {
         expire_time: Some(expires_at.into()),
     })
+}
+
+/// No permission is asked for here, so nobody has looked at the caller's status yet.
+async fn demand_active(context: &Context, id: &UserId) -> Result<(), Failure> {
+    match context.store.find_user(id).await? {
+        Some(user) if user.status == UserStatus::Active => Ok(()),
+        Some(_) | None => Err(Failure::new(
+            ErrorReason::TokenRevoked,
+            "the access token was revoked",
+        )),
+    }
 }
 
 /// A token that was left lying about is not enough for what takes an account over.
