@@ -198,6 +198,10 @@ fn page(bencher: Bencher<'_, '_>, engine: &str, pages_before: u64) {
         status: None,
         user_type_id: None,
         role_id: None,
+        permission: None,
+        query: None,
+        created_after: None,
+        created_before: None,
         order: UserOrder::CreatedDescending,
     };
     let at = USERS - pages_before * PAGE;

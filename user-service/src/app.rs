@@ -29,7 +29,7 @@ use identity_proto::user::v1::{
 };
 use prometheus::Registry;
 use thiserror::Error as ThisError;
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 use self::prepared::Access;
 pub use self::prepared::{AccessSource, Prepared};
@@ -74,6 +74,9 @@ const SHORT_METHODS: [&str; 5] = [
     "/identity.user.v1.CredentialService/GetCredential",
     "/identity.user.v1.CredentialService/GetAccessSnapshot",
 ];
+
+/// How many strangers' passwords are hashed at once for accounts that they begin.
+const REGISTERING: usize = 2;
 
 /// The name of the feed in consistency tokens.
 const FEED: &str = "user";
@@ -142,6 +145,7 @@ impl App {
             services,
             rules,
             hasher,
+            reserved,
             access,
             database,
         } = prepared;
@@ -174,6 +178,11 @@ impl App {
                 Arc::clone(&entropy),
             )),
             hasher: Arc::new(hasher),
+            reserved,
+            registering: config
+                .people
+                .self_registration
+                .then(|| Semaphore::new(REGISTERING)),
             clock: Arc::clone(&clock),
             entropy,
         });

@@ -10,6 +10,8 @@ use identity_kit::{
     secret::RootSecret,
 };
 
+use crate::domain::reserved::ReservedUsernames;
+
 /// What can you do: people, credentials, roles and permissions.
 ///
 /// Every setting is a flag, a variable `USER_SERVICE_…` of the same name, or a key of the file of `--config`.
@@ -31,6 +33,9 @@ pub struct Config {
     /// Cost of passwords.
     #[command(flatten)]
     pub password: PasswordArgs,
+    /// Who may be called what.
+    #[command(flatten)]
+    pub people: PeopleArgs,
     /// Logs, traces and metrics.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -163,6 +168,35 @@ pub struct PasswordArgs {
     /// Most passwords that wait to be hashed; more are refused
     #[arg(long, value_name = "COUNT", default_value_t = 1_024)]
     pub hash_queue: usize,
+}
+
+/// Names of people.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "People")]
+pub struct PeopleArgs {
+    /// A username that nobody can take over the network, with all that look like it, beside the usual ones such as
+    /// admin and support; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub reserved_username: Vec<String>,
+    /// Let anybody begin an account over the network; it can be used once its e-mail address is proven
+    #[arg(long)]
+    pub self_registration: bool,
+}
+
+impl PeopleArgs {
+    /// The usernames that nobody can take over the network.
+    ///
+    /// # Errors
+    /// One of them is no username.
+    pub fn reserved_usernames(&self) -> Result<ReservedUsernames, ConfigError> {
+        ReservedUsernames::with(&self.reserved_username).map_err(|problem| {
+            ConfigError::new(
+                "--reserved-username",
+                problem.to_string(),
+                "give a username, such as `acme-support`",
+            )
+        })
+    }
 }
 
 impl Config {

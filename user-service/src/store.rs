@@ -12,8 +12,10 @@ use identity_kit::{
 
 mod access;
 mod administrators;
+mod asking_budget;
 mod changes;
 mod credential;
+mod email_proof;
 mod entity;
 mod error;
 mod event;
@@ -22,6 +24,7 @@ mod grants;
 mod held;
 mod import;
 pub mod migration;
+mod pending_mail;
 mod permission;
 mod request;
 mod rights;
@@ -34,6 +37,7 @@ mod user_list;
 mod user_type;
 
 pub use access::{CredentialKey, FullUser};
+pub use asking_budget::Asker;
 pub use error::Error;
 pub use event::kinds;
 pub use request::RequestKey;

@@ -14,7 +14,7 @@ const FIRST: Duration = Duration::from_secs(30);
 /// Between two rounds of forgetting.
 const EVERY: Duration = Duration::from_mins(10);
 
-/// Forgets remembered requests and events of the feed after a day.
+/// Forgets remembered requests, events of the feed, and proofs of addresses after a day, and budgets after an hour.
 pub(crate) async fn forget(store: Store, clock: SharedClock, cancel: CancellationToken) {
     let forget = async {
         tokio::time::sleep(FIRST).await;
@@ -25,6 +25,12 @@ pub(crate) async fn forget(store: Store, clock: SharedClock, cancel: Cancellatio
             }
             if let Err(error) = store.trim_feed(before).await {
                 tracing::warn!(error = ?error, "old events were not forgotten");
+            }
+            if let Err(error) = store.purge_email_proofs(clock.now()).await {
+                tracing::warn!(error = ?error, "old proofs of addresses were not forgotten");
+            }
+            if let Err(error) = store.purge_budgets(clock.now()).await {
+                tracing::warn!(error = ?error, "old budgets were not forgotten");
             }
             tokio::time::sleep(EVERY).await;
         }

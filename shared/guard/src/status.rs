@@ -205,6 +205,8 @@ pub fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::TokenRevoked
         | ErrorReason::RefreshTokenInvalid
         | ErrorReason::ChallengeInvalid
+        | ErrorReason::ReauthenticationRequired
+        | ErrorReason::EmailTokenInvalid
         | ErrorReason::ServiceIdentityRequired => Code::Unauthenticated,
         ErrorReason::AccountSuspended
         | ErrorReason::AccountInactive
@@ -223,7 +225,9 @@ pub fn code_of(reason: ErrorReason) -> Code {
         ErrorReason::LastAdministrator
         | ErrorReason::BuiltIn
         | ErrorReason::InUse
-        | ErrorReason::LimitReached => Code::FailedPrecondition,
+        | ErrorReason::LimitReached
+        | ErrorReason::ListTooBroad
+        | ErrorReason::SelfRegistrationOff => Code::FailedPrecondition,
         ErrorReason::EtagMismatch | ErrorReason::Conflict | ErrorReason::RequestIdReused => {
             Code::Aborted
         }

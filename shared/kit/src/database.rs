@@ -161,6 +161,16 @@ impl Database {
         &self.0.aside
     }
 
+    /// Connections for reading on which a statement ends after the bound also on SQLite: for what may have to read much.
+    /// Whether an error comes from that is said by [`StoreError::is_timeout`].
+    #[must_use]
+    pub fn bounded(&self) -> &DatabaseConnection {
+        match &self.0.engine {
+            Engine::Sqlite(engine, _) => engine.bounded(),
+            Engine::Postgres(..) => self.reader(),
+        }
+    }
+
     /// The engine in use.
     #[must_use]
     pub fn backend(&self) -> DbBackend {
@@ -207,7 +217,7 @@ impl Database {
             }
             Engine::Postgres(_, hot) => hot.close(),
         }
-        for connections in [self.reader(), self.aside()] {
+        for connections in [self.reader(), self.aside(), self.bounded()] {
             if connections.close_by_ref().await.is_err() {
                 tracing::debug!("database connections did not close cleanly");
             }

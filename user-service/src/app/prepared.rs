@@ -14,7 +14,7 @@ use identity_kit::{
 };
 
 use super::{INTERNAL_SERVICES, PUBLIC_SERVICES, StartError};
-use crate::{config::Config, setup};
+use crate::{config::Config, domain::reserved::ReservedUsernames, setup};
 
 /// Where the knowledge of keys and revocations comes from.
 pub enum AccessSource {
@@ -33,6 +33,7 @@ pub struct Prepared<'a> {
     pub(super) services: ServiceIdentities,
     pub(super) rules: Rules,
     pub(super) hasher: HashPool,
+    pub(super) reserved: ReservedUsernames,
     pub(super) access: Access,
     pub(super) database: DatabaseConfig,
 }
@@ -70,6 +71,7 @@ impl<'a> Prepared<'a> {
         .map_err(|error| ConfigError::of_hash_pool(&error))?;
         Ok(Self {
             rules: rules()?,
+            reserved: config.people.reserved_usernames()?,
             config,
             clock,
             entropy,

@@ -3,7 +3,7 @@
 use super::{
     email::{Email, email_key},
     problem::Problem,
-    text::text_type,
+    text::{half_width, text_type},
 };
 
 /// The longest identifier of a caller, in characters.
@@ -89,10 +89,11 @@ impl LoginKey {
         if raw.chars().any(char::is_control) {
             return Err(Problem::ControlCharacter);
         }
-        Ok(if raw.contains('@') {
-            Self::Email(email_key(raw))
+        let text = half_width(raw);
+        Ok(if text.contains('@') {
+            Self::Email(email_key(&text))
         } else {
-            Self::Username(raw.to_lowercase())
+            Self::Username(text.to_lowercase())
         })
     }
 }
@@ -100,6 +101,7 @@ impl LoginKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::username::Username;
 
     #[test]
     fn a_login_is_an_address_when_it_has_an_at_sign() {
@@ -109,6 +111,26 @@ mod tests {
             Ok(LoginKey::Email("ada@x.org".into()))
         );
         assert_eq!(LoginKey::parse("a\0"), Err(Problem::ControlCharacter));
+    }
+
+    #[test]
+    fn a_login_is_one_users_name_or_one_users_address_and_never_both() {
+        for raw in ["ada", "Ada.Lovelace", "a-_-9", "\u{ff21}da"] {
+            let key = Username::parse(raw).unwrap().key();
+            assert_eq!(LoginKey::parse(raw), Ok(LoginKey::Username(key)), "{raw}");
+            assert!(Email::parse(raw).is_err(), "{raw}");
+        }
+        for raw in [
+            "ada@x.org",
+            "A@exämple.org",
+            "\"a@b\"@x.org",
+            "a\u{ff20}x.org",
+            "a@x.org.",
+        ] {
+            let key = Email::parse(raw).unwrap().key();
+            assert_eq!(LoginKey::parse(raw), Ok(LoginKey::Email(key)), "{raw}");
+            assert!(Username::parse(raw).is_err(), "{raw}");
+        }
     }
 
     #[test]

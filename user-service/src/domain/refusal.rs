@@ -1,5 +1,7 @@
 //! What the rules refuse: one closed set, rendered to the wire by one exhaustive match.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::{
@@ -51,6 +53,15 @@ pub enum Refusal {
     /// only what comes later.
     #[error("nobody gives what they do not hold, or acts on somebody who holds more")]
     GrantExceedsCaller(Option<PermissionName>),
+    /// Somebody asks too often; after this time they may again.
+    #[error("too many attempts")]
+    TooManyAttempts(Duration),
+    /// Nothing waits for the token, or something newer does.
+    #[error("the token is not good, or no longer")]
+    EmailTokenInvalid,
+    /// The database took too long to find what a list asks for.
+    #[error("the list would take too long: narrow it by more filters or a longer query")]
+    ListTooBroad,
     /// The resource changed since it was read.
     #[error("the resource has changed since it was read")]
     EtagMismatch,

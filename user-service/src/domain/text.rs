@@ -66,6 +66,18 @@ pub(super) fn canonical(raw: &str, max: usize) -> Result<String, Problem> {
     Ok(text)
 }
 
+/// The text with the full-width forms of ASCII as ASCII.
+pub(super) fn half_width(raw: &str) -> String {
+    raw.chars()
+        .map(|character| match character {
+            '\u{ff01}'..='\u{ff5e}' => {
+                char::from_u32(u32::from(character) - 0xfee0).unwrap_or(character)
+            }
+            other => other,
+        })
+        .collect()
+}
+
 text_type! {
     /// A first or last name: 1 to 100 characters.
     PersonName

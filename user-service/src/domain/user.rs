@@ -8,7 +8,9 @@ use super::{
     email::Email,
     etag::Etag,
     id::{RoleId, UserId, UserTypeId},
+    name::PermissionName,
     phone::Phone,
+    search::SearchQuery,
     text::{PersonName, Reason},
     username::Username,
 };
@@ -179,6 +181,14 @@ pub struct UserFilter {
     pub user_type_id: Option<UserTypeId>,
     /// Only those who have this role.
     pub role_id: Option<RoleId>,
+    /// Only those who hold this permission, directly or through a role.
+    pub permission: Option<PermissionName>,
+    /// Only those whose names or address have this in them.
+    pub query: Option<SearchQuery>,
+    /// Only those created then or later.
+    pub created_after: Option<Timestamp>,
+    /// Only those created before.
+    pub created_before: Option<Timestamp>,
     /// In this order.
     pub order: UserOrder,
 }

@@ -17,11 +17,17 @@ use identity_kit::{
     violations::Violations,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
 use tonic::Request;
 
 use crate::{
-    domain::{id::UserId, identifier::RequestId},
+    domain::{
+        id::UserId, identifier::RequestId, refusal::Refusal, reserved::ReservedUsernames,
+        username::Username,
+    },
     store::{RequestKey, Store},
 };
 
@@ -42,6 +48,10 @@ pub struct Context {
     pub requests: Arc<RequestLog>,
     /// Hashes passwords on threads of its own.
     pub hasher: Arc<HashPool>,
+    /// Usernames that no RPC gives away.
+    pub reserved: ReservedUsernames,
+    /// Places for those who register on their own; none where nobody may.
+    pub registering: Option<Semaphore>,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.
@@ -138,6 +148,17 @@ impl Context {
         } else {
             Err(Failure::permission_required(permission))
         }
+    }
+
+    /// Refuses a username that is reserved, as one that is taken: another one would do.
+    ///
+    /// # Errors
+    /// `USERNAME_TAKEN`.
+    pub(super) fn spare_reserved(&self, username: &Username) -> Result<(), Refusal> {
+        if self.reserved.contains(username) {
+            return Err(Refusal::UsernameTaken);
+        }
+        Ok(())
     }
 
     /// Waits, for a second at most and within the deadline, until a read sees everything up to a position.

@@ -7,6 +7,9 @@ use tonic::{Request, Response, Status};
 
 use super::Context;
 
+mod claim_mails;
+mod confirm_address;
+mod create_federated;
 mod get;
 mod get_access;
 mod set_hash;
@@ -28,6 +31,31 @@ impl CredentialService for Credentials {
         request: Request<wire::SetPasswordHashRequest>,
     ) -> Result<Response<wire::SetPasswordHashResponse>, Status> {
         Ok(Response::new(set_hash::handle(&self.0, request).await?))
+    }
+
+    async fn confirm_email_address(
+        &self,
+        request: Request<wire::ConfirmEmailAddressRequest>,
+    ) -> Result<Response<wire::ConfirmEmailAddressResponse>, Status> {
+        Ok(Response::new(
+            confirm_address::handle(&self.0, request).await?,
+        ))
+    }
+
+    async fn create_federated_user(
+        &self,
+        request: Request<wire::CreateFederatedUserRequest>,
+    ) -> Result<Response<wire::CreateFederatedUserResponse>, Status> {
+        Ok(Response::new(
+            create_federated::handle(&self.0, request).await?,
+        ))
+    }
+
+    async fn claim_pending_mails(
+        &self,
+        request: Request<wire::ClaimPendingMailsRequest>,
+    ) -> Result<Response<wire::ClaimPendingMailsResponse>, Status> {
+        Ok(Response::new(claim_mails::handle(&self.0, request).await?))
     }
 
     async fn get_access_snapshot(

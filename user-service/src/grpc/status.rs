@@ -74,6 +74,12 @@ impl From<Refusal> for Failure {
                     permission.map_or_else(|| "*".to_owned(), PermissionName::into_string),
                 )
             }
+            Refusal::TooManyAttempts(retry_after) => {
+                Self::new(ErrorReason::TooManyAttempts, text).with_retry_after(retry_after)
+            }
+            Refusal::EmailTokenInvalid => Self::new(ErrorReason::EmailTokenInvalid, text),
+            Refusal::ListTooBroad => Self::new(ErrorReason::ListTooBroad, text.clone())
+                .with_precondition("LIST_TOO_BROAD", USER, text),
             Refusal::EtagMismatch => Self::new(ErrorReason::EtagMismatch, text),
             Refusal::Conflict => Self::new(ErrorReason::Conflict, text),
             Refusal::RequestIdReused => Self::new(ErrorReason::RequestIdReused, text),

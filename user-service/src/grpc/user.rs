@@ -10,6 +10,7 @@ use super::Context;
 
 mod activate;
 mod batch_get;
+mod confirm_email;
 mod create;
 mod deactivate;
 mod delete;
@@ -18,6 +19,8 @@ mod export_all;
 mod get;
 mod import;
 mod list;
+mod register;
+mod request_email_change;
 mod suspend;
 mod update;
 
@@ -37,6 +40,31 @@ impl UserService for Users {
         request: Request<wire::CreateUserRequest>,
     ) -> Result<Response<wire::CreateUserResponse>, Status> {
         Ok(Response::new(create::handle(&self.0, request).await?))
+    }
+
+    async fn register_user(
+        &self,
+        request: Request<wire::RegisterUserRequest>,
+    ) -> Result<Response<wire::RegisterUserResponse>, Status> {
+        Ok(Response::new(register::handle(&self.0, request).await?))
+    }
+
+    async fn request_email_change(
+        &self,
+        request: Request<wire::RequestEmailChangeRequest>,
+    ) -> Result<Response<wire::RequestEmailChangeResponse>, Status> {
+        Ok(Response::new(
+            request_email_change::handle(&self.0, request).await?,
+        ))
+    }
+
+    async fn confirm_email(
+        &self,
+        request: Request<wire::ConfirmEmailRequest>,
+    ) -> Result<Response<wire::ConfirmEmailResponse>, Status> {
+        Ok(Response::new(
+            confirm_email::handle(&self.0, request).await?,
+        ))
     }
 
     async fn get_user(

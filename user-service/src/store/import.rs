@@ -6,14 +6,14 @@ use identity_kit::{
     clock::Timestamp,
     database::{StoreError, WriteTransaction},
 };
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel};
 
 use super::{
     Done, Error, Store,
-    entity::{credential, user, user_import, user_role},
+    entity::{credential, user, user_import, user_role, user_search, username_skeleton},
     event::{self, kinds},
     rights::Touched,
-    user as users,
+    user::{self as users, NewRows},
 };
 use crate::domain::{
     id::UserId,
@@ -94,19 +94,27 @@ fn judge(
     if let Some(id) = known.imported.get(user.external_id.as_str()) {
         return Ok(Some(id.clone()));
     }
-    let (username, email) = (user.new.username.key(), user.new.email.key());
-    let places = [("username", username), ("email", email)];
-    if known.usernames.contains(&places[0].1) || taken.contains(&places[0]) {
+    let username = ("username", user.new.username.key());
+    let alike = user.new.username.skeletons();
+    let alike: Vec<_> = alike.into_iter().map(|one| ("look-alike", one)).collect();
+    let email = ("email", user.new.email.key());
+    if known.usernames.contains(&username.1)
+        || taken.contains(&username)
+        || alike
+            .iter()
+            .any(|one| known.look_alikes.contains(&one.1) || taken.contains(one))
+    {
         return Err(ImportRefusal::UsernameTaken);
     }
-    if known.emails.contains(&places[1].1) || taken.contains(&places[1]) {
+    if known.emails.contains(&email.1) || taken.contains(&email) {
         return Err(ImportRefusal::EmailTaken);
     }
     known.type_of(user)?;
     for name in &user.roles {
         known.may_give(name)?;
     }
-    taken.extend(places);
+    taken.extend(alike);
+    taken.extend([username, email]);
     Ok(None)
 }
 
@@ -119,6 +127,8 @@ async fn insert(
     now: Timestamp,
 ) -> Result<(), Error> {
     let mut profiles = Vec::with_capacity(created.len());
+    let mut skeletons = Vec::with_capacity(created.len());
+    let mut searched = Vec::with_capacity(created.len());
     let mut credentials = Vec::with_capacity(created.len());
     let mut roles = Vec::new();
     let mut imports = Vec::with_capacity(created.len());
@@ -133,7 +143,7 @@ async fn insert(
         };
         // Nobody else has chosen the password: it is the user's own.
         let password = imported.hash.clone().map(|hash| (hash, false));
-        let (profile, credential) = users::rows(&user, password.as_ref());
+        let rows = NewRows::of(&user, password.as_ref(), now);
         let id = user.id.as_str();
         roles.extend(imported.roles.iter().filter_map(|name| {
             Some(user_role::ActiveModel {
@@ -148,14 +158,22 @@ async fn insert(
             user_id: Set(id.to_owned()),
             created_at: Set(now.as_micros()),
         });
-        profiles.push(profile);
-        credentials.push(credential);
+        profiles.push(rows.user.into_active_model());
+        skeletons.extend(rows.skeletons);
+        searched.push(rows.search);
+        credentials.push(rows.credential);
         event::user(transaction, kinds::USER_CREATED, &user.id);
         if !imported.roles.is_empty() {
             event::user(transaction, kinds::USER_RIGHTS_CHANGED, &user.id);
         }
     }
     user::Entity::insert_many(profiles)
+        .exec_without_returning(transaction)
+        .await?;
+    username_skeleton::Entity::insert_many(skeletons)
+        .exec_without_returning(transaction)
+        .await?;
+    user_search::Entity::insert_many(searched)
         .exec_without_returning(transaction)
         .await?;
     credential::Entity::insert_many(credentials)

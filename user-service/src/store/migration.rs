@@ -2,7 +2,7 @@
 
 use sea_orm_migration::{
     DbErr, MigrationTrait, MigratorTrait, SchemaManager,
-    sea_orm::{ConnectionTrait, DbBackend},
+    sea_orm::{ConnectionTrait, DbBackend, Value},
 };
 
 mod m0001_user_types;
@@ -16,6 +16,9 @@ mod m0008_request_log;
 mod m0009_user_lists;
 mod m0013_user_imports;
 mod m0016_feed_watchers;
+mod m0020_username_skeletons;
+mod m0021_user_search;
+mod m0022_email_proofs;
 
 /// Every step, oldest first.
 #[derive(Debug)]
@@ -35,6 +38,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_user_lists::Migration),
             Box::new(m0013_user_imports::Migration),
             Box::new(m0016_feed_watchers::Migration),
+            Box::new(m0020_username_skeletons::Migration),
+            Box::new(m0021_user_search::Migration),
+            Box::new(m0022_email_proofs::Migration),
         ]
     }
 }
@@ -55,3 +61,18 @@ async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbE
     }
     Ok(())
 }
+
+/// The places of pairs in a list of values, `($1, $2), ($3, $4)`, and the values.
+fn values(rows: &[(&str, &str)]) -> (String, Vec<Value>) {
+    let places: Vec<_> = (0..rows.len())
+        .map(|row| format!("(${}, ${})", 2 * row + 1, 2 * row + 2))
+        .collect();
+    let values = rows
+        .iter()
+        .flat_map(|(left, right)| [Value::from(*left), Value::from(*right)])
+        .collect();
+    (places.join(", "), values)
+}
+
+#[cfg(test)]
+mod tests;

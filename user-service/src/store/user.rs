@@ -1,31 +1,28 @@
 //! Users: create, read, change and delete.
 
-use identity_kit::{
-    clock::Timestamp,
-    database::{StoreError, WriteTransaction},
-};
+mod row;
+
+use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect,
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 
+pub(super) use self::row::NewRows;
 use super::{
-    Done, Error, RequestKey, Store, administrators, corrupt,
-    entity::{credential, user, user_type},
+    Done, Error, RequestKey, Store, administrators, corrupt, email_proof,
+    entity::{credential, user, user_search, user_type, username_skeleton},
     error::taken,
     event::{self, kinds},
     held, request,
     rights::Touched,
 };
 use crate::domain::{
-    address::Address,
     credential::PasswordHash,
-    email::Email,
     etag::Etag,
     id::{UserId, UserTypeId},
-    phone::Phone,
     refusal::Refusal,
-    text::{PersonName, Reason},
+    search::SearchText,
+    text::Reason,
     user::{NewUser, User, UserChange, UserStatus},
     username::Username,
 };
@@ -95,17 +92,17 @@ impl Store {
                         return Ok(user);
                     }
                     if let Some(username) = &change.username
-                        && username.key() != user.username.key()
+                        && *username != user.username
                     {
-                        refuse_taken_username(transaction, username).await?;
+                        refuse_taken_username(transaction, username, id).await?;
                     }
                     if let Some(type_id) = &change.user_type_id {
                         find_type(transaction, Some(type_id)).await?;
                     }
-                    let user = change.apply(user, now);
-                    store(transaction, &user).await?;
+                    let changed = change.apply(user.clone(), now);
+                    store(transaction, &user, &changed).await?;
                     event::user(transaction, kinds::USER_UPDATED, id);
-                    Ok(user)
+                    Ok(changed)
                 })
             },
         )
@@ -141,16 +138,16 @@ impl Store {
                     if status != UserStatus::Active {
                         administrators::spare_the_last(transaction, &admin, &user).await?;
                     }
-                    let user = User {
+                    let changed = User {
                         status,
                         status_reason: reason.clone(),
                         updated_at: now,
                         version: user.version + 1,
-                        ..user
+                        ..user.clone()
                     };
-                    store(transaction, &user).await?;
+                    store(transaction, &user, &changed).await?;
                     event::user_status(transaction, id, status.as_str());
-                    Ok(user)
+                    Ok(changed)
                 })
             },
         )
@@ -178,7 +175,8 @@ impl Store {
                     check_etag(&user, etag.as_ref())?;
                     administrators::spare_the_last(transaction, &admin, &user).await?;
                     request::forget(transaction, id).await?;
-                    // Credential, roles and permissions go with the row.
+                    email_proof::forget(transaction, &user).await?;
+                    // Credential, roles, permissions and what a search looks at go with the row.
                     user::Entity::delete_by_id(id.as_str())
                         .exec(transaction)
                         .await?;
@@ -191,22 +189,43 @@ impl Store {
     }
 }
 
-/// Inserts a user with the credential.
+/// Inserts a user with the credential; the address is not proven.
 pub(super) async fn insert(
     transaction: &WriteTransaction,
     new: &NewUser,
     password: Option<&(PasswordHash, bool)>,
     now: Timestamp,
 ) -> Result<User, Error> {
-    refuse_taken_username(transaction, &new.username).await?;
+    insert_as(transaction, new, password, false, now).await
+}
+
+/// The same, and says whether the address is proven.
+pub(super) async fn insert_as(
+    transaction: &WriteTransaction,
+    new: &NewUser,
+    password: Option<&(PasswordHash, bool)>,
+    email_verified: bool,
+    now: Timestamp,
+) -> Result<User, Error> {
+    refuse_taken_username(transaction, &new.username, &new.id).await?;
     let user_type_id = find_type(transaction, new.user_type_id.as_ref()).await?;
-    let user = created(new, user_type_id, now);
-    let (profile, credential) = rows(&user, password);
-    user::Entity::insert(profile)
+    let user = User {
+        email_verified,
+        ..created(new, user_type_id, now)
+    };
+    let rows = NewRows::of(&user, password, now);
+    user::Entity::insert(rows.user.into_active_model())
         .exec_without_returning(transaction)
         .await
         .map_err(name_or_email_taken)?;
-    credential::Entity::insert(credential)
+    username_skeleton::Entity::insert_many(rows.skeletons)
+        .exec_without_returning(transaction)
+        .await
+        .map_err(name_or_email_taken)?;
+    user_search::Entity::insert(rows.search)
+        .exec_without_returning(transaction)
+        .await?;
+    credential::Entity::insert(rows.credential)
         .exec_without_returning(transaction)
         .await?;
     event::user(transaction, kinds::USER_CREATED, &user.id);
@@ -234,34 +253,27 @@ pub(super) fn created(new: &NewUser, user_type_id: UserTypeId, now: Timestamp) -
     }
 }
 
-/// The rows of a user who was just made.
-pub(super) fn rows(
-    user: &User,
-    password: Option<&(PasswordHash, bool)>,
-) -> (user::ActiveModel, credential::ActiveModel) {
-    let profile = user::Model::from(user).into_active_model();
-    let credential = credential::ActiveModel {
-        user_id: Set(user.id.as_str().to_owned()),
-        password_hash: Set(password.map(|(hash, _)| hash.expose().to_owned())),
-        change_required: Set(password.is_some_and(|(_, change_required)| *change_required)),
-        version: Set(0),
-        operation_id: Set(None),
-        updated_at: Set(user.created_at.as_micros()),
-    };
-    (profile, credential)
-}
-
-/// Refuses a username that is taken before the address is looked at, so that both engines name the same of two.
-/// What comes at the same time is refused by the key.
-async fn refuse_taken_username(
+/// Refuses a username that another user has, or one that looks like it, before the address is looked at, so that both
+/// engines name the same of two. What comes at the same time is refused by the keys.
+pub(super) async fn refuse_taken_username(
     transaction: &WriteTransaction,
     username: &Username,
+    own: &UserId,
 ) -> Result<(), Error> {
-    let taken = user::Entity::find()
+    let same = user::Entity::find()
         .filter(user::Column::UsernameKey.eq(username.key()))
+        .filter(user::Column::Id.ne(own.as_str()))
         .one(transaction)
         .await?;
-    match taken {
+    if same.is_some() {
+        return Err(Refusal::UsernameTaken.into());
+    }
+    let alike = username_skeleton::Entity::find()
+        .filter(username_skeleton::Column::Skeleton.is_in(username.skeletons()))
+        .filter(username_skeleton::Column::UserId.ne(own.as_str()))
+        .one(transaction)
+        .await?;
+    match alike {
         Some(_) => Err(Refusal::UsernameTaken.into()),
         None => Ok(()),
     }
@@ -276,7 +288,7 @@ pub(super) async fn lock(transaction: &WriteTransaction, id: &UserId) -> Result<
     found(row, id)
 }
 
-async fn get(transaction: &WriteTransaction, id: &UserId) -> Result<User, Error> {
+pub(super) async fn get(transaction: &WriteTransaction, id: &UserId) -> Result<User, Error> {
     found(
         user::Entity::find_by_id(id.as_str())
             .one(transaction)
@@ -306,11 +318,32 @@ async fn find_type(
     }
 }
 
-async fn store(transaction: &WriteTransaction, user: &User) -> Result<(), Error> {
+/// Writes what has become of a user.
+pub(super) async fn store(
+    transaction: &WriteTransaction,
+    before: &User,
+    user: &User,
+) -> Result<(), Error> {
     user::Entity::update(user::Model::from(user).into_active_model().reset_all())
         .exec_without_returning(transaction)
         .await
         .map_err(name_or_email_taken)?;
+    // A name from before look-alikes were refused may have no skeleton of its own.
+    if user.username != before.username {
+        username_skeleton::Entity::delete_many()
+            .filter(username_skeleton::Column::UserId.eq(user.id.as_str()))
+            .exec(transaction)
+            .await?;
+        username_skeleton::Entity::insert_many(row::skeletons(user))
+            .exec_without_returning(transaction)
+            .await
+            .map_err(name_or_email_taken)?;
+    }
+    if SearchText::of(user) != SearchText::of(before) {
+        user_search::Entity::update(row::search(user))
+            .exec_without_returning(transaction)
+            .await?;
+    }
     Ok(())
 }
 
@@ -323,7 +356,7 @@ fn check_etag(user: &User, etag: Option<&Etag>) -> Result<(), Refusal> {
 
 fn name_or_email_taken(error: sea_orm::DbErr) -> Error {
     taken(error, |constraint| {
-        if constraint.contains("username_key") {
+        if constraint.contains("username_key") || constraint.contains("skeleton") {
             Some(Refusal::UsernameTaken)
         } else if constraint.contains("email_key") {
             Some(Refusal::EmailTaken)
@@ -331,65 +364,4 @@ fn name_or_email_taken(error: sea_orm::DbErr) -> Error {
             None
         }
     })
-}
-
-impl TryFrom<user::Model> for User {
-    type Error = StoreError;
-
-    fn try_from(row: user::Model) -> Result<Self, StoreError> {
-        let address = Address {
-            street: row.address_street,
-            extra: row.address_extra,
-            city: row.address_city,
-            region: row.address_region,
-            postal_code: row.address_postal_code,
-            country_code: row.address_country_code,
-        };
-        Ok(Self {
-            id: UserId::stored(row.id),
-            username: Username::stored(row.username),
-            email: Email::stored(row.email),
-            email_verified: row.email_verified,
-            first_name: PersonName::stored(row.first_name),
-            last_name: PersonName::stored(row.last_name),
-            phone: row.phone.map(Phone::stored),
-            address: (address != Address::default()).then_some(address),
-            status: UserStatus::from_stored(&row.status)
-                .ok_or_else(|| corrupt("a user has an unknown status"))?,
-            status_reason: Reason::stored(row.status_reason),
-            user_type_id: UserTypeId::stored(row.user_type_id),
-            created_at: Timestamp::from_micros(row.created_at),
-            updated_at: Timestamp::from_micros(row.updated_at),
-            version: row.version,
-        })
-    }
-}
-
-impl From<&User> for user::Model {
-    fn from(user: &User) -> Self {
-        let address = user.address.clone().unwrap_or_default();
-        Self {
-            id: user.id.as_str().to_owned(),
-            username: user.username.as_str().to_owned(),
-            username_key: user.username.key(),
-            email: user.email.as_str().to_owned(),
-            email_key: user.email.key(),
-            email_verified: user.email_verified,
-            first_name: user.first_name.as_str().to_owned(),
-            last_name: user.last_name.as_str().to_owned(),
-            phone: user.phone.clone().map(Phone::into_string),
-            address_street: address.street,
-            address_extra: address.extra,
-            address_city: address.city,
-            address_region: address.region,
-            address_postal_code: address.postal_code,
-            address_country_code: address.country_code,
-            status: user.status.as_str().to_owned(),
-            status_reason: user.status_reason.as_str().to_owned(),
-            user_type_id: user.user_type_id.as_str().to_owned(),
-            created_at: user.created_at.as_micros(),
-            updated_at: user.updated_at.as_micros(),
-            version: user.version,
-        }
-    }
 }

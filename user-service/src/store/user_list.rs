@@ -1,64 +1,44 @@
 //! Lists of users: keyset pages, so that a late page costs what the first one costs.
 
+mod narrow;
+
 use sea_orm::{
-    ColumnTrait, DbErr, EntityTrait, ExprTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, Order, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
 };
 
-use super::{
-    Error, Store,
-    entity::{user, user_role},
-};
+use self::narrow::{Narrow, count_up_to, created, failed, fewest, too_broad};
+use super::{Error, Store, corrupt, entity::user};
 use crate::domain::{
-    id::{RoleId, UserId},
+    id::UserId,
     page::Page,
     user::{User, UserCursor, UserFilter, UserOrder},
 };
 
-/// The most holders of a role among whom a page is found by looking at all of them.
-const FEW: u64 = 5_000;
-
-/// How a page of the holders of a role is found.
-///
-/// No statement is good for every role. Reading the holders and sorting them takes SQLite 20 s where a million users
-/// all have the role, and walking over the users in their order takes both engines 5 s and more where twenty have it.
-/// PostgreSQL chooses well between the two while its statistics are fresh, and SQLite has none. So the holders are
-/// counted first, as far as it matters, which takes less than a millisecond; and each of the two statements leaves
-/// SQLite no choice but the one that fits, where at 20,000 users both a role of twenty and one of everybody take about
-/// a millisecond. Of a million users with 5,000 holders, both ways take 40 ms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holders {
-    /// From the role: they are all read, and sorted.
-    Few,
-    /// From the users in order: each is asked for the role, until the page is full.
-    Many,
-}
-
-impl Holders {
-    const fn of(count: u64) -> Self {
-        if count > FEW { Self::Many } else { Self::Few }
-    }
-}
+/// As far as the users of a list are counted.
+const COUNTED: u64 = 10_000;
+/// The name of the matches in a statement that begins with them.
+const MATCHED: &str = "matched";
 
 impl Store {
     /// A page of at most `size` users after a place.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// `ListTooBroad`; when the database does not answer.
     pub async fn list_users(
         &self,
         filter: &UserFilter,
         after: Option<&UserCursor>,
         size: u64,
     ) -> Result<Page<User, UserCursor>, Error> {
-        let role = match &filter.role_id {
-            Some(id) => Some((id, self.holders(id).await?)),
-            None => None,
-        };
-        let rows = query(filter, role, after)
+        let backend = self.database.backend();
+        let narrow = Narrow::all(filter);
+        let first = fewest(self, &narrow).await.map_err(too_broad)?;
+        let rows = ordered(query(filter, &narrow, first, backend), filter.order, after)
             .limit(size + 1)
-            .all(self.database.reader())
-            .await?;
+            .all(self.database.bounded())
+            .await
+            .map_err(failed)?;
         let users = rows
             .into_iter()
             .map(User::try_from)
@@ -83,35 +63,69 @@ impl Store {
             .collect::<Result<_, _>>()?)
     }
 
-    async fn holders(&self, id: &RoleId) -> Result<Holders, DbErr> {
-        let count = user_role::Entity::find()
-            .filter(user_role::Column::RoleId.eq(id.as_str()))
-            .limit(FEW + 1)
-            .count(self.database.reader())
-            .await?;
-        Ok(Holders::of(count))
+    /// How many users a filter lets through: exact up to 10,000, and 10,001 when they are more.
+    ///
+    /// # Errors
+    /// `ListTooBroad`; when the database does not answer.
+    pub async fn count_users(&self, filter: &UserFilter) -> Result<u64, Error> {
+        let backend = self.database.backend();
+        let narrow = Narrow::all(filter);
+        let first = fewest(self, &narrow).await.map_err(too_broad)?;
+        let ids = query(filter, &narrow, first, backend)
+            .select_only()
+            .column(user::Column::Id);
+        let count = count_up_to(ids.into_query(), COUNTED + 1);
+        let row = self.database.bounded().query_one(&count).await;
+        let row = row
+            .map_err(failed)?
+            .ok_or_else(|| corrupt("a count has no row"))?;
+        let count: i64 = row.try_get_by_index(0)?;
+        Ok(count.unsigned_abs())
     }
 }
 
-/// The users that a filter lets through, in its order.
+/// The users that a filter lets through, beginning with the matches of one of its parts when they are few.
 fn query(
     filter: &UserFilter,
-    role: Option<(&RoleId, Holders)>,
-    after: Option<&UserCursor>,
+    narrow: &[Narrow<'_>],
+    first: Option<Narrow<'_>>,
+    backend: DbBackend,
 ) -> Select<user::Entity> {
-    let mut query = match role {
-        None => user::Entity::find(),
-        Some((id, Holders::Few)) => from_role(id),
-        Some((id, Holders::Many)) => from_users(id),
-    };
+    let mut query = user::Entity::find();
+    if let Some(first) = first {
+        // A cross join, since SQLite reads its first table first.
+        QuerySelect::query(&mut query)
+            .from_clear()
+            .from_subquery(first.matches(backend), MATCHED)
+            .cross_join(user::Entity);
+        query = query.filter(column(user::Column::Id).equals((MATCHED, "user_id")));
+    }
+    for part in narrow {
+        let is_first = first.is_some_and(|first| first.is(*part));
+        if !is_first {
+            query = query.filter(part.passes(backend));
+        }
+    }
+    if filter.order != UserOrder::Username {
+        query = query.filter(created(filter));
+    }
     if let Some(status) = filter.status {
         query = query.filter(user::Column::Status.eq(status.as_str()));
     }
     if let Some(id) = &filter.user_type_id {
         query = query.filter(user::Column::UserTypeId.eq(id.as_str()));
     }
+    query
+}
+
+/// Users after a place in an order.
+fn ordered(
+    mut query: Select<user::Entity>,
+    order: UserOrder,
+    after: Option<&UserCursor>,
+) -> Select<user::Entity> {
     let place = || Expr::tuple([column(user::Column::CreatedAt), column(user::Column::Id)]);
-    match (filter.order, after) {
+    match (order, after) {
         (UserOrder::CreatedDescending, Some(UserCursor::Created { at, id })) => {
             query = query.filter(place().lt(Expr::tuple([(*at).into(), id.as_str().into()])));
         }
@@ -124,40 +138,11 @@ fn query(
         // A cursor of another order cannot come from a token of this query: begin at the beginning.
         (_, _) => {}
     }
-    match filter.order {
+    match order {
         UserOrder::CreatedDescending => by_creation(query, Order::Desc),
         UserOrder::CreatedAscending => by_creation(query, Order::Asc),
         UserOrder::Username => query.order_by_asc(user::Column::UsernameKey),
     }
-}
-
-/// The holders of a role: a cross join, since SQLite reads its first table first.
-fn from_role(id: &RoleId) -> Select<user::Entity> {
-    let mut query = user::Entity::find();
-    QuerySelect::query(&mut query)
-        .from_clear()
-        .from(user_role::Entity)
-        .cross_join(user::Entity);
-    query
-        .filter(user_role::Column::RoleId.eq(id.as_str()))
-        .filter(has_row())
-}
-
-/// The users who have a role: a limit with an offset, since no planner makes a join of such a sub-query.
-fn from_users(id: &RoleId) -> Select<user::Entity> {
-    let held = user_role::Entity::find()
-        .select_only()
-        .column(user_role::Column::UserId)
-        .filter(user_role::Column::RoleId.eq(id.as_str()))
-        .filter(has_row())
-        .limit(1)
-        .offset(0);
-    user::Entity::find().filter(Expr::exists(held.into_query()))
-}
-
-/// Whether a row of the roles of users is the user's.
-fn has_row() -> Expr {
-    column(user::Column::Id).equals((user_role::Entity, user_role::Column::UserId))
 }
 
 fn by_creation(query: Select<user::Entity>, order: Order) -> Select<user::Entity> {

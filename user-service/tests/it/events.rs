@@ -36,6 +36,10 @@ fn users(user_id: &str) -> Vec<Step> {
     };
     let update = |user: Value| json!({ "user_id": user_id, "user": user });
     let user = json!({ "user_id": user_id });
+    let register = json!({
+        "username": "begun", "email": "begun@example.org", "first_name": "Be", "last_name": "Gun",
+        "password": "a long enough passphrase",
+    });
     vec![
         (SERVICE, "CreateUser", create("ada"), &[USER_CREATED]),
         (SERVICE, "CreateUser", create("ada"), &[]),
@@ -47,6 +51,14 @@ fn users(user_id: &str) -> Vec<Step> {
             &[USER_UPDATED],
         ),
         (SERVICE, "UpdateUser", update(json!({})), &[]),
+        (SERVICE, "RegisterUser", register, &[]),
+        (
+            SERVICE,
+            "RequestEmailChange",
+            json!({ "email": "root@example.net" }),
+            &[],
+        ),
+        (SERVICE, "ConfirmEmail", json!({ "token": "ide_a_b" }), &[]),
         (
             SERVICE,
             "DeactivateUser",
@@ -75,7 +87,12 @@ fn rights(user_id: &str) -> Vec<Step> {
         "user_id": user_id, "password_hash": "$argon2id$x", "operation_id": "one",
         "cause": "PASSWORD_CHANGE_CAUSE_RESET",
     });
+    let address = json!({ "user_id": user_id, "email": "person0@example.org" });
+    let federated = json!({
+        "operation_id": "one", "username": "fed", "email": "fed@example.org", "first_name": "Fe", "last_name": "D",
+    });
     let (role, permission) = ("RoleService", "PermissionService");
+    let credential = "CredentialService";
     vec![
         (role, "AssignRoles", nothing, &[]),
         (role, "AssignRoles", roles.clone(), &[USER_RIGHTS_CHANGED]),
@@ -111,12 +128,27 @@ fn rights(user_id: &str) -> Vec<Step> {
         ),
         (permission, "RevokeUserPermissions", permissions, &[]),
         (
-            "CredentialService",
+            credential,
             "SetPasswordHash",
             hash.clone(),
             &[PASSWORD_CHANGED],
         ),
-        ("CredentialService", "SetPasswordHash", hash, &[]),
+        (credential, "SetPasswordHash", hash, &[]),
+        (
+            credential,
+            "ConfirmEmailAddress",
+            address.clone(),
+            &[USER_UPDATED],
+        ),
+        (credential, "ConfirmEmailAddress", address, &[]),
+        (
+            credential,
+            "CreateFederatedUser",
+            federated.clone(),
+            &[USER_CREATED],
+        ),
+        (credential, "CreateFederatedUser", federated, &[]),
+        (credential, "ClaimPendingMails", json!({ "limit": 10 }), &[]),
     ]
 }
 

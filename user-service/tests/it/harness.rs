@@ -169,6 +169,12 @@ impl World {
         self.by(&self.admin.id, message)
     }
 
+    /// A good token of a user who logged in an hour ago.
+    pub(crate) fn old_token(&self, user_id: &str) -> String {
+        let now = SystemClock.now().seconds();
+        self.issuer.token_of(user_id, now + 600, now - 3_600)
+    }
+
     /// A good token of a user.
     pub(crate) fn token(&self, user_id: &str) -> String {
         self.issuer
@@ -381,6 +387,7 @@ fn config(folder: &TempDir, database_url: &str) -> Config {
             "--password-memory-kib=64".to_owned(),
             "--password-passes=1".to_owned(),
             "--hash-threads=1".to_owned(),
+            "--self-registration".to_owned(),
             "--io-threads=1".to_owned(),
         ])
         .unwrap()

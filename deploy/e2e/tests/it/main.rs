@@ -22,6 +22,7 @@ mod internal_link;
 mod journey;
 mod kills;
 mod matrix;
+mod people;
 mod readme;
 mod refresh;
 mod replicas;

@@ -9,6 +9,11 @@ use sqlx::{
 
 use crate::status::{ErrorReason, Failure};
 
+/// PostgreSQL's `query_canceled`, which only its bound of a statement makes here.
+const STATEMENT_TIMEOUT: &str = "57014";
+/// SQLite's `SQLITE_INTERRUPT`.
+const INTERRUPT: u32 = 9;
+
 /// A failure of the store. Its text never shows what the driver said; the source and `Debug` do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -39,6 +44,27 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a statement was ended because it took too long.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        let Self::Unavailable(
+            DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)),
+        ) = self
+        else {
+            return false;
+        };
+        let Some(error) = cause.as_database_error() else {
+            return false;
+        };
+        if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
+            error.code() == STATEMENT_TIMEOUT
+        } else {
+            error
+                .try_downcast_ref::<SqliteError>()
+                .is_some_and(|error| result_code(error) & 0xff == INTERRUPT)
+        }
+    }
+
     /// Unavailable for a reason of our own.
     pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
         Self::Unavailable(DbErr::Custom(reason.into()))

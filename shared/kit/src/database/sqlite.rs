@@ -11,7 +11,7 @@ use std::{
 
 use sea_orm::{DatabaseConnection, DbErr, SqlxSqliteConnector};
 use sqlx::{
-    ConnectOptions as _,
+    ConnectOptions as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::{
@@ -24,12 +24,16 @@ use super::{
     Context, DatabaseConfig, StoreError, WriteFuture, WriteTransaction, Written,
     group::{Job, QUEUE, TypedJob, Writer},
 };
+use crate::clock::SharedClock;
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Steps of the engine between two looks at the clock: less than a millisecond.
+const STEPS: i32 = 20_000;
 
 pub(super) struct Sqlite {
     file: PathBuf,
+    bounded: DatabaseConnection,
     options: SqliteConnectOptions,
     queue: mpsc::Sender<Box<dyn Job>>,
     closing: CancellationToken,
@@ -75,7 +79,9 @@ impl Sqlite {
             .max_lifetime(None)
             .test_before_acquire(false)
             .connect_lazy_with(reading.clone());
-        let aside = single(reading);
+        let aside = single(reading.clone());
+        let bounded =
+            SqlxSqliteConnector::from_sqlx_sqlite_pool(bounded(reading, readers, config, context));
 
         let (queue, jobs) = mpsc::channel(QUEUE);
         let closing = CancellationToken::new();
@@ -93,6 +99,7 @@ impl Sqlite {
         );
         let engine = Self {
             file,
+            bounded,
             options,
             queue,
             closing,
@@ -144,9 +151,48 @@ impl Sqlite {
         single(self.options.clone())
     }
 
+    pub(super) const fn bounded(&self) -> &DatabaseConnection {
+        &self.bounded
+    }
+
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
+}
+
+/// Connections whose every use ends after the bound of a statement, also in the middle of one.
+fn bounded(
+    options: SqliteConnectOptions,
+    readers: u32,
+    config: &DatabaseConfig,
+    context: &Context,
+) -> SqlitePool {
+    let (opened, used) = (context.clock.clone(), context.clock.clone());
+    let time = config.timeout;
+    SqlitePoolOptions::new()
+        .max_connections(readers.max(1))
+        .acquire_timeout(time)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| Box::pin(bound(connection, opened.clone(), time)))
+        .before_acquire(move |connection, _| {
+            let bound = bound(connection, used.clone(), time);
+            Box::pin(async move { bound.await.map(|()| true) })
+        })
+        .connect_lazy_with(options)
+}
+
+/// Lets a connection be used for this long from now.
+async fn bound(
+    connection: &mut SqliteConnection,
+    clock: SharedClock,
+    time: Duration,
+) -> Result<(), sqlx::Error> {
+    let until = clock.elapsed() + time;
+    let mut handle = connection.lock_handle().await?;
+    handle.set_progress_handler(STEPS, move || clock.elapsed() < until);
+    Ok(())
 }
 
 /// One connection, which opens when it is first used.

@@ -8,7 +8,7 @@ use identity_kit::{
     entropy::SystemEntropy,
     testing::TestDatabase,
 };
-use sea_orm::DbBackend;
+use sea_orm::{ConnectionTrait as _, DbBackend};
 
 use crate::schema::{Migrator, create, each};
 
@@ -131,4 +131,35 @@ fn database_may_be_dropped_outside_of_its_runtime() {
         database
     });
     drop(database);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statement_without_end_ends_on_a_bounded_connection_and_spoils_no_later_one() {
+    const ENDLESS: &str =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+    let mut databases = vec![TestDatabase::sqlite::<Migrator>().await];
+    databases.extend(TestDatabase::postgres::<Migrator>().await);
+    for database in databases {
+        let config = DatabaseConfig {
+            timeout: Duration::from_millis(200),
+            ..DatabaseConfig::new(database.url())
+        };
+        let database = Database::connect(&config, Arc::new(SystemClock), Arc::new(SystemEntropy))
+            .await
+            .unwrap();
+        let endless = sea_orm::Statement::from_string(database.backend(), ENDLESS);
+        for _ in 0..3 {
+            let error = database
+                .bounded()
+                .query_one_raw(endless.clone())
+                .await
+                .unwrap_err();
+            assert!(StoreError::from(error).is_timeout());
+            let short = sea_orm::Statement::from_string(database.backend(), "SELECT 1");
+            assert!(database.bounded().query_one_raw(short).await.is_ok());
+        }
+        let failed = database.read_first("SELECT nothing FROM item", "a").await;
+        assert!(!failed.unwrap_err().is_timeout());
+        database.close().await;
+    }
 }

@@ -33,6 +33,7 @@ pub(super) async fn handle(
 ) -> Result<CreateUserResponse, Failure> {
     let caller = user_caller(&request)?;
     let command = parse(context, request.get_ref())?;
+    context.spare_reserved(&command.new.username)?;
     let key = context.request_key(
         &caller,
         "CreateUser",

@@ -83,15 +83,18 @@ impl Import {
         }
         self.context.require_still(&self.caller, PERMISSION).await?;
         let external_ids: Vec<_> = items.iter().map(external_id).collect();
-        let mut faults = Vec::with_capacity(items.len());
+        let mut refusals = Vec::with_capacity(items.len());
         let mut users = Vec::with_capacity(items.len());
         for item in items {
             match item {
+                Ok(user) if self.context.reserved.contains(&user.new.username) => {
+                    refusals.push(Some(ImportRefusal::UsernameTaken));
+                }
                 Ok(user) => {
                     users.push(user);
-                    faults.push(None);
+                    refusals.push(None);
                 }
-                Err((_, problems)) => faults.push(Some(problems)),
+                Err((_, faults)) => refusals.push(Some(ImportRefusal::Faults(faults))),
             }
         }
         let batch = ImportBatch {
@@ -109,10 +112,10 @@ impl Import {
         let mut results = done.value.into_iter();
         let outcomes = external_ids
             .into_iter()
-            .zip(faults)
-            .filter_map(|(external_id, faults)| {
-                let result = match faults {
-                    Some(faults) => ImportResult::Refused(ImportRefusal::Faults(faults)),
+            .zip(refusals)
+            .filter_map(|(external_id, refusal)| {
+                let result = match refusal {
+                    Some(refusal) => ImportResult::Refused(refusal),
                     None => results.next()?,
                 };
                 Some(outcome(external_id, result, dry_run))

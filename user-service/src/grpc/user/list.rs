@@ -1,7 +1,9 @@
 //! Lists users page by page.
 
 use identity_guard::caller::UserCaller;
-use identity_kit::{position::Position, secret::join, status::Failure, violations::Violations};
+use identity_kit::{
+    clock::Timestamp, position::Position, secret::join, status::Failure, violations::Violations,
+};
 use identity_proto::user::v1::{ListUsersRequest, ListUsersResponse, UserOrder as WireOrder};
 use prost::Message;
 use tonic::Request;
@@ -9,10 +11,12 @@ use tonic::Request;
 use super::super::{
     context::{Context, user_caller},
     convert,
-    fields::{choice, failure, optional, page_size},
+    fields::{choice, failure, optional, page_size, time},
 };
 use crate::domain::{
     id::{RoleId, UserTypeId},
+    name::PermissionName,
+    search::SearchQuery,
     user::{UserCursor, UserFilter, UserOrder},
 };
 
@@ -36,7 +40,14 @@ pub(super) async fn handle(
         .store
         .list_users(&query.filter, query.after.as_ref(), query.size)
         .await?;
+    let estimated_total = if request.estimate_total {
+        let count = context.store.count_users(&query.filter).await?;
+        Some(i64::try_from(count).unwrap_or(i64::MAX))
+    } else {
+        None
+    };
     Ok(ListUsersResponse {
+        estimated_total,
         next_page_token: context.next_page_token(&caller, &fingerprint, page.next.as_ref()),
         users: page.items.into_iter().map(convert::user).collect(),
     })
@@ -48,6 +59,7 @@ fn fingerprint(request: &ListUsersRequest) -> Vec<u8> {
         page_size: 0,
         page_token: String::new(),
         min_revision: String::new(),
+        estimate_total: false,
         ..request.clone()
     };
     join(&[b"ListUsers", &question.encode_to_vec()])
@@ -86,6 +98,14 @@ fn parse(
         },
     );
     let min_revision = context.min_revision(&mut fields, &request.min_revision);
+    let query = optional(&mut fields, "query", &request.query, SearchQuery::parse);
+    let permission = optional(
+        &mut fields,
+        "permission",
+        &request.permission,
+        PermissionName::parse,
+    );
+    let created = range(&mut fields, request);
     match (
         size,
         after,
@@ -94,6 +114,9 @@ fn parse(
         role_id,
         order,
         min_revision,
+        query,
+        permission,
+        created,
     ) {
         (
             Some(size),
@@ -103,6 +126,9 @@ fn parse(
             Some(role_id),
             Some(order),
             Some(min_revision),
+            Some(query),
+            Some(permission),
+            Some((created_after, created_before)),
         ) => Ok(Query {
             size,
             after,
@@ -110,10 +136,32 @@ fn parse(
                 status,
                 user_type_id,
                 role_id,
+                permission,
+                query,
+                created_after,
+                created_before,
                 order,
             },
             min_revision,
         }),
         _ => Err(failure(fields)),
     }
+}
+
+/// The range of creation; `None` when it is malformed.
+fn range(
+    fields: &mut Violations,
+    request: &ListUsersRequest,
+) -> Option<(Option<Timestamp>, Option<Timestamp>)> {
+    let from = time(fields, "created_after_time", request.created_after_time);
+    let until = time(fields, "created_before_time", request.created_before_time);
+    let (from, until) = (from?, until?);
+    if from.zip(until).is_some_and(|(from, until)| from >= until) {
+        fields.add(
+            "created_before_time",
+            "must be later than created_after_time",
+        );
+        return None;
+    }
+    Some((from, until))
 }

@@ -42,6 +42,9 @@ pub(super) async fn handle(
     if change.needs_permission() && !caller.holds(PERMISSION) {
         return Err(Failure::permission_required(PERMISSION));
     }
+    if let Some(username) = &change.username {
+        spare_reserved(context, &id, username).await?;
+    }
     let done = context
         .store
         .update_user(caller_id(&caller), id, change, etag, context.now())
@@ -50,6 +53,22 @@ pub(super) async fn handle(
         user: Some(convert::user(done.value)),
         revision: context.revision(&done.position),
     })
+}
+
+/// Refuses a reserved name, but for who has it already, as the first administrator may.
+async fn spare_reserved(
+    context: &Context,
+    id: &UserId,
+    username: &Username,
+) -> Result<(), Failure> {
+    let Err(refusal) = context.spare_reserved(username) else {
+        return Ok(());
+    };
+    match context.store.find_user(id).await? {
+        Some(user) if user.username.key() != username.key() => Err(refusal.into()),
+        // Whoever is absent is told so by the change itself.
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn parse(request: &UpdateUserRequest) -> Result<(UserId, UserChange, Option<Etag>), Failure> {

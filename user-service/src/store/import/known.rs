@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 
 use super::super::{
     Error, corrupt,
-    entity::{permission, role, role_permission, user, user_import, user_type},
+    entity::{permission, role, role_permission, user, user_import, user_type, username_skeleton},
     held::{self, Held},
 };
 use crate::domain::{
@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) imported: ByName<UserId>,
     /// Keys of usernames that somebody has.
     pub(super) usernames: HashSet<String>,
+    /// What usernames that somebody has look like.
+    pub(super) look_alikes: HashSet<String>,
     /// Keys of addresses that somebody has.
     pub(super) emails: HashSet<String>,
     /// The roles that the batch names; they stay until the transaction ends.
@@ -49,6 +51,7 @@ impl Known {
         let keys = |of: fn(&ImportedUser) -> String| batch.users.iter().map(of).collect::<Vec<_>>();
         let usernames = keys(|user| user.new.username.key());
         let usernames = taken(transaction, user::Column::UsernameKey, usernames).await?;
+        let look_alikes = look_alikes(transaction, batch).await?;
         let emails = keys(|user| user.new.email.key());
         let emails = taken(transaction, user::Column::EmailKey, emails).await?;
         Ok(Self {
@@ -56,6 +59,7 @@ impl Known {
             // same users beside this one must not look like somebody else who has their names.
             imported: imported(transaction, batch).await?,
             usernames,
+            look_alikes,
             emails,
             roles,
             types,
@@ -99,6 +103,22 @@ async fn imported(
         .into_iter()
         .map(|row| (row.external_id, UserId::stored(row.user_id)))
         .collect())
+}
+
+/// What the usernames of the batch look like, as far as somebody's does.
+async fn look_alikes(
+    transaction: &WriteTransaction,
+    batch: &ImportBatch,
+) -> Result<HashSet<String>, Error> {
+    let skeletons = batch
+        .users
+        .iter()
+        .flat_map(|user| user.new.username.skeletons());
+    let rows = username_skeleton::Entity::find()
+        .filter(username_skeleton::Column::Skeleton.is_in(skeletons))
+        .all(transaction)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.skeleton).collect())
 }
 
 /// Those of the keys that somebody has.

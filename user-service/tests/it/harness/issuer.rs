@@ -30,6 +30,11 @@ impl Issuer {
 
     /// A token of a user that ends at a second of the Unix epoch.
     pub(super) fn token(&self, user_id: &str, expires_at: i64) -> String {
+        self.token_of(user_id, expires_at, expires_at - 600)
+    }
+
+    /// The same for somebody who logged in at this second.
+    pub(super) fn token_of(&self, user_id: &str, expires_at: i64, auth_time: i64) -> String {
         let claims = AccessClaims {
             iss: ISSUER.to_owned(),
             sub: user_id.to_owned(),
@@ -42,7 +47,7 @@ impl Issuer {
             generation: 1,
             upos_epoch: "user".to_owned(),
             upos_revision: 1,
-            auth_time: expires_at - 600,
+            auth_time,
             ..AccessClaims::default()
         };
         let header = json!({ "alg": "ES256", "kid": "test", "typ": "at+jwt" }).to_string();

@@ -26,6 +26,7 @@ pub(super) fn credentials(message: &str) -> &'static [&'static str] {
         "identity.auth.v1.ContinueLoginRequest" => &["challenge_token"],
         "identity.auth.v1.RefreshTokenRequest" => &["refresh_token"],
         "identity.auth.v1.ValidateTokenRequest" => &["access_token"],
+        "identity.user.v1.ConfirmEmailRequest" => &["token"],
         _ => &[],
     }
 }

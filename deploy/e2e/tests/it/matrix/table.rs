@@ -99,9 +99,12 @@ pub(super) const ROWS: &[Row] = &[
     row("/identity.user.v1.UserService/ActivateUser", Permission("users.set_status"), Invalid),
     row("/identity.user.v1.UserService/DeactivateUser", Permission("users.set_status"), Invalid),
     row("/identity.user.v1.UserService/SuspendUser", Permission("users.set_status"), Invalid),
-    row("/identity.user.v1.UserService/ImportUsers", Permission("users.import"), Invalid),
-    row("/identity.user.v1.UserService/ExportUsers", Permission("users.export"), Succeeds),
+    row("/identity.user.v1.UserService/ConfirmEmail", Public, Invalid),
     row("/identity.user.v1.UserService/ExportUser", SelfOr("users.export", "user_id"), Invalid),
+    row("/identity.user.v1.UserService/ExportUsers", Permission("users.export"), Succeeds),
+    row("/identity.user.v1.UserService/ImportUsers", Permission("users.import"), Invalid),
+    row("/identity.user.v1.UserService/RegisterUser", Public, Invalid),
+    row("/identity.user.v1.UserService/RequestEmailChange", Authenticated, Invalid),
 
     row("/identity.user.v1.UserTypeService/CreateUserType", Permission("user_types.create"), Invalid),
     row("/identity.user.v1.UserTypeService/GetUserType", Permission("user_types.read"), Invalid),
@@ -135,6 +138,9 @@ pub(super) const ROWS: &[Row] = &[
     row("/identity.user.v1.CredentialService/GetCredential", ServiceOnly("credentials"), Invalid),
     row("/identity.user.v1.CredentialService/SetPasswordHash", ServiceOnly("credentials"), Invalid),
     row("/identity.user.v1.CredentialService/GetAccessSnapshot", ServiceOnly("credentials"), Invalid),
+    row("/identity.user.v1.CredentialService/ConfirmEmailAddress", ServiceOnly("credentials"), Invalid),
+    row("/identity.user.v1.CredentialService/CreateFederatedUser", ServiceOnly("credentials"), Invalid),
+    row("/identity.user.v1.CredentialService/ClaimPendingMails", ServiceOnly("credentials"), Succeeds),
 
     row("/identity.user.v1.ChangeFeedService/Watch", ServiceOnly("change_feed"), Invalid),
 
