@@ -16,6 +16,7 @@ use identity_kit::{
     consistency::ConsistencyTokens,
     entropy::SharedEntropy,
     health::{Health, HealthMonitor},
+    id::new_id,
     idempotency::RequestLog,
     outbox::Tail,
     page::PageTokens,
@@ -24,7 +25,8 @@ use identity_kit::{
 };
 use identity_proto::user::v1::{
     change_feed_service_server, credential_service_server, permission_service_server,
-    role_service_server, user_service_server, user_type_service_server,
+    role_service_server, subscription_service_server, user_service_server,
+    user_type_service_server,
 };
 use prometheus::Registry;
 use thiserror::Error as ThisError;
@@ -40,15 +42,16 @@ use crate::{
     routes,
     setup::{self, SetupError},
     store::{RightsFollower, Store},
-    upkeep,
+    upkeep::Upkeep,
 };
 
 /// The services of the public listener.
-pub const PUBLIC_SERVICES: [&str; 4] = [
+pub const PUBLIC_SERVICES: [&str; 5] = [
     user_service_server::SERVICE_NAME,
     user_type_service_server::SERVICE_NAME,
     role_service_server::SERVICE_NAME,
     permission_service_server::SERVICE_NAME,
+    subscription_service_server::SERVICE_NAME,
 ];
 
 /// The services that are on the internal listener alone.
@@ -61,10 +64,11 @@ pub const INTERNAL_SERVICES: [&str; 2] = [
 const ENDLESS_METHODS: [&str; 1] = ["/identity.user.v1.ChangeFeedService/Watch"];
 
 /// Reads of one row by its key. `GetRole` is none of them: it answers with every permission that the role gives.
-const SHORT_METHODS: [&str; 5] = [
+const SHORT_METHODS: [&str; 6] = [
     "/identity.user.v1.UserService/GetUser",
     "/identity.user.v1.UserTypeService/GetUserType",
     "/identity.user.v1.PermissionService/GetPermission",
+    "/identity.user.v1.SubscriptionService/GetSubscription",
     "/identity.user.v1.CredentialService/GetCredential",
     "/identity.user.v1.CredentialService/GetAccessSnapshot",
 ];
@@ -138,6 +142,7 @@ impl App {
             hasher,
             access,
             database,
+            plans,
         } = prepared;
         let addresses = listeners.addresses()?;
         // The feed connects while the database opens.
@@ -158,6 +163,7 @@ impl App {
             Arc::new(intake),
         );
         background.keep(following);
+        let upkeep = Upkeep::new(store.clone(), Arc::clone(&clock), new_id(&*entropy));
         let context = Arc::new(Context {
             store: store.clone(),
             applied: tail.applied(),
@@ -167,6 +173,7 @@ impl App {
                 root.derive("request log"),
                 Arc::clone(&entropy),
             )),
+            plans,
             hasher: Arc::new(hasher),
             clock: Arc::clone(&clock),
             entropy,
@@ -204,10 +211,10 @@ impl App {
             database: store.database().clone(),
             // Which tokens were ended has been known once.
             is_ready: move || state.is_fresh(),
-            clock: Arc::clone(&clock),
+            clock,
         };
         background.spawn(monitor.run(background.until()));
-        background.spawn(upkeep::forget(store.clone(), clock, background.until()));
+        background.spawn(upkeep.run(background.until()));
         tracing::info!(public = %addresses.public, internal = %addresses.internal, admin = %addresses.admin, "serving");
         Ok(Self {
             addresses,

@@ -7,6 +7,7 @@ mod fields;
 mod permission;
 mod role;
 mod status;
+mod subscription;
 mod user;
 mod user_type;
 
@@ -14,5 +15,6 @@ pub use context::Context;
 pub use credential::Credentials;
 pub use permission::Permissions;
 pub use role::Roles;
+pub use subscription::Subscriptions;
 pub use user::Users;
 pub use user_type::UserTypes;

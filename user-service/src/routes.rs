@@ -7,13 +7,14 @@ use identity_proto::user::v1::{
     change_feed_service_server::ChangeFeedServiceServer,
     credential_service_server::CredentialServiceServer,
     permission_service_server::PermissionServiceServer, role_service_server::RoleServiceServer,
-    user_service_server::UserServiceServer, user_type_service_server::UserTypeServiceServer,
+    subscription_service_server::SubscriptionServiceServer, user_service_server::UserServiceServer,
+    user_type_service_server::UserTypeServiceServer,
 };
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
     feed::ChangeFeed,
-    grpc::{Context, Credentials, Permissions, Roles, UserTypes, Users},
+    grpc::{Context, Credentials, Permissions, Roles, Subscriptions, UserTypes, Users},
 };
 
 /// A service with the limits of messages.
@@ -54,6 +55,10 @@ fn services(context: &Arc<Context>) -> RoutesBuilder {
         .add_service(limited!(
             PermissionServiceServer,
             Permissions(Arc::clone(context))
+        ))
+        .add_service(limited!(
+            SubscriptionServiceServer,
+            Subscriptions(Arc::clone(context))
         ));
     builder
 }

@@ -12,13 +12,16 @@ use identity_kit::{
 
 mod access;
 mod administrators;
+mod batch_grants;
 mod changes;
 mod credential;
+mod ends;
 mod entity;
 mod error;
 mod event;
 mod grants;
 mod held;
+mod lease;
 pub mod migration;
 mod permission;
 mod request;
@@ -27,13 +30,16 @@ mod role;
 mod role_grants;
 mod seed;
 mod standing;
+mod subscription;
 mod user;
 mod user_list;
 mod user_type;
 
 pub use access::{CredentialKey, FullUser};
+pub use ends::ENDED_AT_ONCE;
 pub use error::Error;
 pub use event::kinds;
+pub use lease::{Holder, LEASE};
 pub use request::RequestKey;
 pub use rights::{RightsCache, RightsFollower};
 

@@ -14,7 +14,7 @@ use identity_kit::{
 };
 
 use super::{INTERNAL_SERVICES, PUBLIC_SERVICES, StartError};
-use crate::{config::Config, setup};
+use crate::{config::Config, domain::plan::Plans, setup};
 
 /// Where the knowledge of keys and revocations comes from.
 pub enum AccessSource {
@@ -35,6 +35,7 @@ pub struct Prepared<'a> {
     pub(super) hasher: HashPool,
     pub(super) access: Access,
     pub(super) database: DatabaseConfig,
+    pub(super) plans: Plans,
 }
 
 /// What the guard knows of tokens.
@@ -60,6 +61,7 @@ impl<'a> Prepared<'a> {
         let services = ServiceIdentities::parse(&config.access.service_identity)
             .map_err(|error| ConfigError::of_identity(&error))?;
         let database = config.database.config(true)?;
+        let plans = config.subscription.plans()?;
         let access = Access::of(access, config, &clock)?;
         let hasher = HashPool::new(
             config.password.hash_threads,
@@ -78,6 +80,7 @@ impl<'a> Prepared<'a> {
             hasher,
             access,
             database,
+            plans,
         })
     }
 }

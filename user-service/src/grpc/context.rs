@@ -21,7 +21,7 @@ use tokio::{sync::watch, time::Instant};
 use tonic::Request;
 
 use crate::{
-    domain::{id::UserId, identifier::RequestId},
+    domain::{id::UserId, identifier::RequestId, plan::Plans},
     store::{RequestKey, Store},
 };
 
@@ -40,6 +40,8 @@ pub struct Context {
     pub pages: PageTokens,
     /// Remembers requests that callers may repeat.
     pub requests: Arc<RequestLog>,
+    /// What a subscription can be to.
+    pub plans: Plans,
     /// Hashes passwords on threads of its own.
     pub hasher: Arc<HashPool>,
     /// Time.

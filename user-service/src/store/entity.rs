@@ -4,6 +4,7 @@ pub(super) mod credential;
 pub(super) mod permission;
 pub(super) mod role;
 pub(super) mod role_permission;
+pub(super) mod subscription;
 pub(super) mod user;
 pub(super) mod user_permission;
 pub(super) mod user_role;

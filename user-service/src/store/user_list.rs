@@ -1,5 +1,6 @@
 //! Lists of users: keyset pages, so that a late page costs what the first one costs.
 
+use identity_kit::clock::Timestamp;
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, ExprTrait, Order, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, Select, sea_query::Expr,
@@ -8,6 +9,7 @@ use sea_orm::{
 use super::{
     Error, Store,
     entity::{user, user_role},
+    grants,
 };
 use crate::domain::{
     id::RoleId,
@@ -41,7 +43,7 @@ impl Holders {
 }
 
 impl Store {
-    /// A page of at most `size` users after a place.
+    /// A page of at most `size` users after a place; whose role has ended at `now` has it no longer.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -50,12 +52,13 @@ impl Store {
         filter: &UserFilter,
         after: Option<&UserCursor>,
         size: u64,
+        now: Timestamp,
     ) -> Result<Page<User, UserCursor>, Error> {
         let role = match &filter.role_id {
             Some(id) => Some((id, self.holders(id).await?)),
             None => None,
         };
-        let rows = query(filter, role, after)
+        let rows = query(filter, role, after, now)
             .limit(size + 1)
             .all(self.database.reader())
             .await?;
@@ -83,11 +86,12 @@ fn query(
     filter: &UserFilter,
     role: Option<(&RoleId, Holders)>,
     after: Option<&UserCursor>,
+    now: Timestamp,
 ) -> Select<user::Entity> {
     let mut query = match role {
         None => user::Entity::find(),
-        Some((id, Holders::Few)) => from_role(id),
-        Some((id, Holders::Many)) => from_users(id),
+        Some((id, Holders::Few)) => from_role(id, now),
+        Some((id, Holders::Many)) => from_users(id, now),
     };
     if let Some(status) = filter.status {
         query = query.filter(user::Column::Status.eq(status.as_str()));
@@ -117,7 +121,7 @@ fn query(
 }
 
 /// The holders of a role: a cross join, since SQLite reads its first table first.
-fn from_role(id: &RoleId) -> Select<user::Entity> {
+fn from_role(id: &RoleId, now: Timestamp) -> Select<user::Entity> {
     let mut query = user::Entity::find();
     QuerySelect::query(&mut query)
         .from_clear()
@@ -125,15 +129,17 @@ fn from_role(id: &RoleId) -> Select<user::Entity> {
         .cross_join(user::Entity);
     query
         .filter(user_role::Column::RoleId.eq(id.as_str()))
+        .filter(grants::has_role_at(now))
         .filter(has_row())
 }
 
 /// The users who have a role: a limit with an offset, since no planner makes a join of such a sub-query.
-fn from_users(id: &RoleId) -> Select<user::Entity> {
+fn from_users(id: &RoleId, now: Timestamp) -> Select<user::Entity> {
     let held = user_role::Entity::find()
         .select_only()
         .column(user_role::Column::UserId)
         .filter(user_role::Column::RoleId.eq(id.as_str()))
+        .filter(grants::has_role_at(now))
         .filter(has_row())
         .limit(1)
         .offset(0);

@@ -1,5 +1,6 @@
 //! A running service on a database of its own, an issuer of tokens, and clients.
 
+mod clock;
 mod dynamic;
 mod grants;
 mod issuer;
@@ -34,7 +35,8 @@ use identity_kit::{
 use identity_proto::user::v1::{
     self as wire, credential_service_client::CredentialServiceClient,
     permission_service_client::PermissionServiceClient, role_service_client::RoleServiceClient,
-    user_service_client::UserServiceClient, user_type_service_client::UserTypeServiceClient,
+    subscription_service_client::SubscriptionServiceClient, user_service_client::UserServiceClient,
+    user_type_service_client::UserTypeServiceClient,
 };
 use prometheus::Registry;
 use sea_orm::ConnectionTrait as _;
@@ -51,6 +53,7 @@ use user_service::{
     store::migration::Migrator,
 };
 
+pub(crate) use clock::MovedClock;
 use issuer::Issuer;
 pub(crate) use replica::Replica;
 
@@ -64,6 +67,7 @@ pub(crate) struct World {
     pub(crate) app: App,
     pub(crate) config: Config,
     pub(crate) admin: wire::User,
+    pub(crate) clock: Arc<MovedClock>,
     public: Channel,
     internal: Channel,
     issuer: Issuer,
@@ -87,7 +91,8 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder, database.url());
         let issuer = Issuer::new();
-        let (app, shutdown) = start(&config, &issuer).await;
+        let clock = Arc::new(MovedClock::default());
+        let (app, shutdown) = start(&config, &issuer, &clock).await;
         let addresses = app.addresses();
         let admin = app
             .store()
@@ -102,6 +107,7 @@ impl World {
             app,
             config,
             admin: wire::User::default(),
+            clock,
             public: lazy(addresses.public),
             internal: lazy(addresses.internal),
             issuer,
@@ -140,6 +146,10 @@ impl World {
         PermissionServiceClient::new(self.public.clone())
     }
 
+    pub(crate) fn subscriptions(&self) -> SubscriptionServiceClient<Channel> {
+        SubscriptionServiceClient::new(self.public.clone())
+    }
+
     pub(crate) fn credentials(&self) -> CredentialServiceClient<Channel> {
         CredentialServiceClient::new(self.internal.clone())
     }
@@ -164,14 +174,12 @@ impl World {
 
     /// A good token of a user.
     pub(crate) fn token(&self, user_id: &str) -> String {
-        self.issuer
-            .token(user_id, SystemClock.now().seconds() + 600)
+        self.issuer.token(user_id, self.clock.now().seconds() + 600)
     }
 
     /// A token of a user that ended long ago.
     pub(crate) fn expired_token(&self, user_id: &str) -> String {
-        self.issuer
-            .token(user_id, SystemClock.now().seconds() - 600)
+        self.issuer.token(user_id, self.clock.now().seconds() - 600)
     }
 
     /// A fresh user with nothing but a profile.
@@ -235,8 +243,8 @@ impl World {
 }
 
 /// A service that believes an issuer, on free ports.
-async fn start(config: &Config, issuer: &Issuer) -> (App, Shutdown) {
-    let clock: SharedClock = Arc::new(SystemClock);
+async fn start(config: &Config, issuer: &Issuer, clock: &Arc<MovedClock>) -> (App, Shutdown) {
+    let clock: SharedClock = Arc::clone(clock) as SharedClock;
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let access = access(issuer, &clock);
     let shutdown = Shutdown::manual();
@@ -256,6 +264,21 @@ fn lazy(address: SocketAddr) -> Channel {
     Channel::from_shared(format!("http://{address}"))
         .unwrap()
         .connect_lazy()
+}
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks a condition until it holds.
+pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let holds = async {
+        while !condition().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, holds)
+        .await
+        .unwrap_or_else(|_| panic!("{what} does not happen"));
 }
 
 /// A request with a token.

@@ -7,18 +7,22 @@
 
 mod administrators;
 mod bad_input;
+mod batch;
 mod bounds;
 mod credentials;
 mod door;
+mod ends;
 mod events;
 mod feed;
 mod grants;
 mod harness;
 mod lists;
+mod model;
 mod names;
 mod replicas;
 mod revisions;
 mod seeds;
+mod subscriptions;
 mod superiors;
 mod takers;
 mod users;

@@ -34,7 +34,12 @@ pub(super) async fn handle(
     context.reach(query.min_revision.as_ref()).await?;
     let page = context
         .store
-        .list_users(&query.filter, query.after.as_ref(), query.size)
+        .list_users(
+            &query.filter,
+            query.after.as_ref(),
+            query.size,
+            context.now(),
+        )
         .await?;
     Ok(ListUsersResponse {
         next_page_token: context.next_page_token(&caller, &fingerprint, page.next.as_ref()),

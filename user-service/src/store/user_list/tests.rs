@@ -12,6 +12,8 @@ use crate::{
     store::migration::Migrator,
 };
 
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
 /// Two types, two thousand users and a role of each size.
 const USERS: [&str; 5] = [
     "INSERT INTO user_types (id, name, description, built_in, created_at, updated_at, version)
@@ -161,7 +163,7 @@ async fn no_list_of_users_reads_or_sorts_the_whole_table() {
         let connection = planner(&database).await;
         for (filter, after) in lists() {
             let role = filter.role_id.as_ref().map(|id| (id, holders(id)));
-            let plan = plan(&connection, query(&filter, role, after.as_ref())).await;
+            let plan = plan(&connection, query(&filter, role, after.as_ref(), NOW)).await;
             let waste = waste(database.backend(), &filter, &plan);
             assert!(
                 waste.is_empty(),
@@ -194,7 +196,7 @@ async fn both_ways_to_the_holders_of_a_role_find_the_same() {
             let Some(id) = &filter.role_id else { continue };
             let mut pages = Vec::new();
             for holders in [Holders::Few, Holders::Many] {
-                let page = query(&filter, Some((id, holders)), after.as_ref())
+                let page = query(&filter, Some((id, holders)), after.as_ref(), NOW)
                     .limit(51)
                     .all(database.reader())
                     .await
