@@ -267,3 +267,6 @@ impl From<&Subscription> for subscription::Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
