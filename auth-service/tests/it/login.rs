@@ -55,7 +55,7 @@ async fn an_access_token_lives_no_longer_than_a_role_that_it_carries() {
         service.validate(&tokens.access_token).await.unwrap();
         world
             .clock
-            .advance(Duration::from_secs(60) + SessionPolicy::default().leeway);
+            .advance(Duration::from_mins(1) + SessionPolicy::default().leeway);
         let ended = service.validate(&tokens.access_token).await;
         refused(ended, Code::Unauthenticated, ErrorReason::TokenExpired);
         // The session goes on, with what is left.

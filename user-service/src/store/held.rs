@@ -183,9 +183,9 @@ pub(super) async fn refuse_unless_held(
     transaction: &WriteTransaction,
     caller: &UserId,
     wanted: &[PermissionName],
-    hold: Hold,
+    lasting: Hold,
 ) -> Result<(), Error> {
-    let held = held(transaction, caller, hold).await?;
+    let held = held(transaction, caller, lasting).await?;
     let lacking = wanted
         .iter()
         .filter(|wanted| !held.permissions.iter().any(|name| name == wanted.as_str()))

@@ -9,7 +9,7 @@ use user_service::store::kinds::USER_RIGHTS_CHANGED;
 
 use crate::harness::{World, violated};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn item(user_id: &str, role_id: &str) -> wire::RoleAssignment {
     wire::RoleAssignment {
@@ -29,7 +29,7 @@ impl World {
         let assigned = outcomes
             .iter()
             .filter(|outcome| **outcome == Outcome::Assigned);
-        assert_eq!(answer.assigned_count as usize, assigned.count());
+        assert_eq!(usize::try_from(answer.assigned_count), Ok(assigned.count()));
         outcomes
     }
 

@@ -112,7 +112,7 @@ impl World {
     }
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_ended_is_in_no_answer_and_no_decision() {
@@ -320,8 +320,7 @@ async fn an_end_that_has_passed_is_refused() {
     for world in World::all().await {
         let user = world.person().await;
         let viewer = world.role("viewer").await;
-        let admin = world.admin.id.as_str();
-        let past = Some(world.clock.now());
+        let (admin, past) = (world.admin.id.as_str(), Some(world.clock.now()));
         let refused = world.assign_until(admin, &user.id, &viewer, past).await;
         assert_eq!(violated(refused), ["expire_time"]);
         let refused = world.grant_until(admin, &user.id, "p", past).await;
@@ -332,12 +331,11 @@ async fn an_end_that_has_passed_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_housekeeper_removes_what_has_ended_and_tells_the_feed() {
     for world in World::all().await {
-        let user = world.person().await;
         let viewer = world.role("viewer").await;
         let delete = world.permission("users.delete").await;
         let admin = world.admin.id.as_str();
         let end = Some(world.after(MINUTE));
-        for user_id in [&user.id, &world.person().await.id] {
+        for user_id in [&world.person().await.id, &world.person().await.id] {
             world
                 .assign_until(admin, user_id, &viewer, end)
                 .await

@@ -122,6 +122,7 @@ fn rights(user_id: &str) -> Vec<Step> {
 
 /// What is given with another end changes, and with the same one does not.
 fn ends(user_id: &str) -> Vec<Step> {
+    const TELLS: &[&str] = &[USER_RIGHTS_CHANGED];
     let (role, permission) = ("RoleService", "PermissionService");
     let give = |things: &str, id: &str, year: u32| {
         let end = format!("{year}-01-01T00:00:00Z");
@@ -130,7 +131,6 @@ fn ends(user_id: &str) -> Vec<Step> {
     let roles = |year| give("role_ids", "clerk", year);
     let items = |year| json!({ "items": [roles(year)] });
     let permissions = |year| give("permission_ids", "sing", year);
-    const TELLS: &[&str] = &[USER_RIGHTS_CHANGED];
     vec![
         (role, "AssignRoles", roles(2990), TELLS),
         (role, "AssignRoles", roles(2991), TELLS),

@@ -53,7 +53,7 @@ use user_service::{
     store::migration::Migrator,
 };
 
-pub(crate) use clock::MovedClock;
+pub(crate) use clock::{MovedClock, until};
 use issuer::Issuer;
 pub(crate) use replica::Replica;
 
@@ -264,21 +264,6 @@ fn lazy(address: SocketAddr) -> Channel {
     Channel::from_shared(format!("http://{address}"))
         .unwrap()
         .connect_lazy()
-}
-
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Asks a condition until it holds.
-pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let holds = async {
-        while !condition().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, holds)
-        .await
-        .unwrap_or_else(|_| panic!("{what} does not happen"));
 }
 
 /// A request with a token.

@@ -12,7 +12,7 @@ use user_service::store::kinds::SUBSCRIPTION_CHANGED;
 
 use crate::harness::{SERVICE_KEY, World, reason, until, with_key};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const BASIC: [&str; 3] = ["community.support", "email.support", "reports.read"];
 
 type Answer = Result<wire::Subscription, tonic::Status>;
@@ -86,7 +86,7 @@ impl World {
         Ok(answer.into_inner().subscription.unwrap())
     }
 
-    /// What the user is entitled to by GetUser, and by the snapshot with its end.
+    /// What the user is entitled to by `GetUser`, and by the snapshot with its end.
     async fn entitled(&self, user_id: &str) -> (Vec<String>, Option<prost_types::Timestamp>) {
         let own = self.get_self(user_id).await.unwrap();
         let request = wire::GetAccessSnapshotRequest {
@@ -244,7 +244,7 @@ async fn the_list_has_everybody_once_the_newest_first_at_every_page_size() {
                     let mut subscriptions = world.subscriptions();
                     let answer = subscriptions.list_subscriptions(world.by_admin(request.clone()));
                     let page = answer.await.unwrap().into_inner();
-                    assert!(page.subscriptions.len() <= page_size as usize);
+                    assert!(page.subscriptions.len() <= usize::try_from(page_size).unwrap());
                     listed.extend(page.subscriptions.into_iter().map(|found| found.user_id));
                     if page.next_page_token.is_empty() {
                         break;

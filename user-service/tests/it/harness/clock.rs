@@ -1,4 +1,4 @@
-//! A clock that goes with the machine's and that tests move ahead.
+//! A clock that goes with the machine's and that tests move ahead, and waiting for what must happen.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -36,4 +36,19 @@ impl Clock for MovedClock {
     fn elapsed(&self) -> Duration {
         SystemClock.elapsed() + self.ahead()
     }
+}
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks a condition until it holds.
+pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let holds = async {
+        while !condition().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, holds)
+        .await
+        .unwrap_or_else(|_| panic!("{what} does not happen"));
 }
