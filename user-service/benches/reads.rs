@@ -12,7 +12,7 @@ use std::{
 
 use divan::Bencher;
 use identity_kit::{
-    clock::{SharedClock, SystemClock},
+    clock::{Clock, SharedClock, SystemClock},
     entropy::SystemEntropy,
     testing::TestDatabase,
 };
@@ -150,7 +150,7 @@ fn full_user_by_the_store(bencher: Bencher<'_, '_>, engine: &str) {
     let (bed, id) = (named(engine), UserId::parse(READER).unwrap());
     bencher.bench_local(|| {
         let found = RUNTIME
-            .block_on(bed.store.find_full_user(&id, true))
+            .block_on(bed.store.find_full_user(&id, true, SystemClock.now()))
             .unwrap()
             .unwrap();
         assert!(!found.permissions.is_empty());
@@ -211,7 +211,10 @@ fn page(bencher: Bencher<'_, '_>, engine: &str, pages_before: u64) {
     };
     bencher.bench_local(|| {
         let page = RUNTIME
-            .block_on(bed.store.list_users(&filter, Some(&after), PAGE))
+            .block_on(
+                bed.store
+                    .list_users(&filter, Some(&after), PAGE, SystemClock.now()),
+            )
             .unwrap();
         assert_eq!(page.items.len(), 50);
         page

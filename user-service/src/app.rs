@@ -17,6 +17,7 @@ use identity_kit::{
     entropy::SharedEntropy,
     feed::Watchers,
     health::{Health, HealthMonitor},
+    id::new_id,
     idempotency::RequestLog,
     outbox::Tail,
     page::PageTokens,
@@ -25,7 +26,8 @@ use identity_kit::{
 };
 use identity_proto::user::v1::{
     change_feed_service_server, credential_service_server, permission_service_server,
-    revision_service_server, role_service_server, user_service_server, user_type_service_server,
+    revision_service_server, role_service_server, subscription_service_server, user_service_server,
+    user_type_service_server,
 };
 use prometheus::Registry;
 use thiserror::Error as ThisError;
@@ -41,16 +43,17 @@ use crate::{
     routes,
     setup::{self, SetupError},
     store::{RightsFollower, Store},
-    upkeep,
+    upkeep::Upkeep,
 };
 
 /// The services of the public listener.
-pub const PUBLIC_SERVICES: [&str; 5] = [
+pub const PUBLIC_SERVICES: [&str; 6] = [
     user_service_server::SERVICE_NAME,
     user_type_service_server::SERVICE_NAME,
     role_service_server::SERVICE_NAME,
     permission_service_server::SERVICE_NAME,
     revision_service_server::SERVICE_NAME,
+    subscription_service_server::SERVICE_NAME,
 ];
 
 /// The services that are on the internal listener alone.
@@ -67,10 +70,11 @@ const ENDLESS_METHODS: [&str; 3] = [
 ];
 
 /// Reads of one row by its key. `GetRole` is none of them: it answers with every permission that the role gives.
-const SHORT_METHODS: [&str; 5] = [
+const SHORT_METHODS: [&str; 6] = [
     "/identity.user.v1.UserService/GetUser",
     "/identity.user.v1.UserTypeService/GetUserType",
     "/identity.user.v1.PermissionService/GetPermission",
+    "/identity.user.v1.SubscriptionService/GetSubscription",
     "/identity.user.v1.CredentialService/GetCredential",
     "/identity.user.v1.CredentialService/GetAccessSnapshot",
 ];
@@ -148,6 +152,7 @@ impl App {
             reserved,
             access,
             database,
+            plans,
         } = prepared;
         let addresses = listeners.addresses()?;
         // The feed connects while the database opens.
@@ -168,6 +173,7 @@ impl App {
             Arc::new(intake),
         );
         background.keep(following);
+        let upkeep = Upkeep::new(store.clone(), Arc::clone(&clock), new_id(&*entropy));
         let context = Arc::new(Context {
             store: store.clone(),
             applied: tail.applied(),
@@ -177,6 +183,7 @@ impl App {
                 root.derive("request log"),
                 Arc::clone(&entropy),
             )),
+            plans,
             hasher: Arc::new(hasher),
             reserved,
             registering: config
@@ -223,10 +230,10 @@ impl App {
             database: store.database().clone(),
             // Which tokens were ended has been known once.
             is_ready: move || state.is_fresh(),
-            clock: Arc::clone(&clock),
+            clock,
         };
         background.spawn(monitor.run(background.until()));
-        background.spawn(upkeep::forget(store.clone(), clock, background.until()));
+        background.spawn(upkeep.run(background.until()));
         tracing::info!(public = %addresses.public, internal = %addresses.internal, admin = %addresses.admin, "serving");
         Ok(Self {
             addresses,

@@ -1,6 +1,6 @@
 //! The configuration: every setting with its default and unit, from flags, environment and file.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use identity_guard::{VerifierConfig, channel::ChannelConfig};
@@ -10,7 +10,7 @@ use identity_kit::{
     secret::RootSecret,
 };
 
-use crate::domain::reserved::ReservedUsernames;
+use crate::domain::{plan::Plans, reserved::ReservedUsernames};
 
 /// What can you do: people, credentials, roles and permissions.
 ///
@@ -36,6 +36,9 @@ pub struct Config {
     /// Who may be called what.
     #[command(flatten)]
     pub people: PeopleArgs,
+    /// What users subscribe to.
+    #[command(flatten)]
+    pub subscription: SubscriptionArgs,
     /// Logs, traces and metrics.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -199,6 +202,15 @@ impl PeopleArgs {
     }
 }
 
+/// What users subscribe to.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Subscriptions")]
+pub struct SubscriptionArgs {
+    /// TOML file of plans: `NAME = ["feature", …]`; without it there are FREE, BASIC and PREMIUM
+    #[arg(long, value_name = "FILE")]
+    pub plans_file: Option<PathBuf>,
+}
+
 impl Config {
     /// How the settings are named and what is the default of those that both services share.
     #[must_use]
@@ -270,9 +282,36 @@ impl AccessArgs {
     }
 }
 
+impl SubscriptionArgs {
+    /// The plans that there are.
+    ///
+    /// # Errors
+    /// The file cannot be read, or says something else than plans.
+    pub fn plans(&self) -> Result<Plans, ConfigError> {
+        let Some(file) = &self.plans_file else {
+            return Ok(Plans::default());
+        };
+        let wrong = |problem: String, fix| ConfigError::new("--plans-file", problem, fix);
+        let shown = file.display();
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            wrong(
+                format!("cannot read {shown}: {error}"),
+                "name a file that this user may read",
+            )
+        })?;
+        let fix = "write a line like `PREMIUM = [\"reports.export\"]` for each plan";
+        let raw: BTreeMap<String, Vec<String>> = toml::from_str(&text).map_err(|error| {
+            let problem = error.message();
+            wrong(format!("{shown} is no table of plans: {problem}"), fix)
+        })?;
+        Plans::parse(raw).map_err(|problem| wrong(format!("{shown}: {problem}"), fix))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::plan::PlanName;
 
     fn parse(args: &[&str]) -> Result<Config, clap::Error> {
         Config::program()
@@ -302,6 +341,39 @@ mod tests {
         .unwrap();
         assert_eq!(config.database.database_url, "sqlite:a.db");
         assert!(matches!(config.verb, Some(Verb::CreateAdmin(args)) if args.username == "ada"));
+    }
+
+    #[test]
+    fn plans_come_from_the_file_and_what_is_wrong_with_it_is_blamed_on_its_flag() {
+        assert_eq!(
+            parse(&[]).unwrap().subscription.plans().unwrap(),
+            Plans::default()
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("plans.toml");
+        let plans = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let flag = format!("--plans-file={}", file.display());
+            parse(&[&flag]).unwrap().subscription.plans()
+        };
+        let gold = PlanName::parse("GOLD").unwrap();
+        let read = plans("GOLD = ['a', 'b']\nFREE = []").unwrap();
+        assert_eq!(read.features(&gold).count(), 2);
+        for text in [
+            "GOLD = 3",
+            "GOLD = [3]",
+            "gold = []",
+            "",
+            "GOLD = ['A']",
+            "[GOLD",
+        ] {
+            let error = plans(text).unwrap_err().to_string();
+            assert!(error.contains("--plans-file"), "{error}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        let flag = format!("--plans-file={}", file.display());
+        let error = parse(&[&flag]).unwrap().subscription.plans().unwrap_err();
+        assert!(error.to_string().contains("--plans-file"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,11 @@ use std::{
     path::Path,
 };
 
-use identity_kit::{clock::SharedClock, config::ConfigError, entropy::SharedEntropy};
+use identity_kit::{
+    clock::{SharedClock, Timestamp},
+    config::ConfigError,
+    entropy::SharedEntropy,
+};
 use thiserror::Error;
 
 use crate::{
@@ -50,19 +54,20 @@ pub async fn run(
     entropy: SharedEntropy,
 ) -> Result<(), ExportUsersError> {
     let database = config.database.config(false)?;
+    let now = clock.now();
     let store = setup::open(config, &database, clock, entropy).await?;
-    let written = write(&store, &args.file).await;
+    let written = write(&store, &args.file, now).await;
     store.database().close().await;
     written
 }
 
-async fn write(store: &Store, path: &Path) -> Result<(), ExportUsersError> {
+async fn write(store: &Store, path: &Path, now: Timestamp) -> Result<(), ExportUsersError> {
     let mut out = create(path)?;
     let mut progress = Progress::on_stderr(None);
     let mut after = None;
     let mut count = 0;
     loop {
-        let users = store.list_exported_users(after.as_ref()).await?;
+        let users = store.list_exported_users(after.as_ref(), now).await?;
         let Some(last) = users.last() else { break };
         after = Some(last.user.id.clone());
         count += users.len() as u64;

@@ -8,6 +8,7 @@ mod permission;
 mod revision;
 mod role;
 mod status;
+mod subscription;
 mod user;
 mod user_type;
 
@@ -16,5 +17,6 @@ pub use credential::Credentials;
 pub use permission::Permissions;
 pub use revision::Revisions;
 pub use role::Roles;
+pub use subscription::Subscriptions;
 pub use user::Users;
 pub use user_type::UserTypes;

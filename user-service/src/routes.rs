@@ -8,13 +8,14 @@ use identity_proto::user::v1::{
     credential_service_server::CredentialServiceServer,
     permission_service_server::PermissionServiceServer,
     revision_service_server::RevisionServiceServer, role_service_server::RoleServiceServer,
-    user_service_server::UserServiceServer, user_type_service_server::UserTypeServiceServer,
+    subscription_service_server::SubscriptionServiceServer, user_service_server::UserServiceServer,
+    user_type_service_server::UserTypeServiceServer,
 };
 use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
     feed::ChangeFeed,
-    grpc::{Context, Credentials, Permissions, Revisions, Roles, UserTypes, Users},
+    grpc::{Context, Credentials, Permissions, Revisions, Roles, Subscriptions, UserTypes, Users},
 };
 
 /// A service with the limits of messages.
@@ -62,6 +63,10 @@ fn services(context: &Arc<Context>, watchers: &Watchers) -> RoutesBuilder {
                 context: Arc::clone(context),
                 watchers: watchers.clone(),
             }
+        ))
+        .add_service(limited!(
+            SubscriptionServiceServer,
+            Subscriptions(Arc::clone(context))
         ));
     builder
 }

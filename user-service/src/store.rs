@@ -13,9 +13,11 @@ use identity_kit::{
 mod access;
 mod administrators;
 mod asking_budget;
+mod batch_grants;
 mod changes;
 mod credential;
 mod email_proof;
+mod ends;
 mod entity;
 mod error;
 mod event;
@@ -23,6 +25,7 @@ mod export;
 mod grants;
 mod held;
 mod import;
+mod lease;
 pub mod migration;
 mod pending_mail;
 mod permission;
@@ -32,14 +35,17 @@ mod role;
 mod role_grants;
 mod seed;
 mod standing;
+mod subscription;
 mod user;
 mod user_list;
 mod user_type;
 
 pub use access::{CredentialKey, FullUser};
 pub use asking_budget::Asker;
+pub use ends::ENDED_AT_ONCE;
 pub use error::Error;
 pub use event::kinds;
+pub use lease::{Holder, LEASE};
 pub use request::RequestKey;
 pub use rights::{RightsCache, RightsFollower};
 

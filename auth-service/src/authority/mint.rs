@@ -42,6 +42,14 @@ pub struct IssuedTokens {
     pub user_id: UserId,
 }
 
+/// A signed access token.
+pub struct AccessToken {
+    /// The JWT: secret.
+    pub text: String,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+}
+
 impl fmt::Debug for IssuedTokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -139,9 +147,10 @@ impl Authority {
         access: &AccessSnapshot,
         refresh_token: OpaqueToken,
     ) -> Result<IssuedTokens, AuthError> {
+        let access_token = self.access_token(session, access, session.token_expires_at)?;
         Ok(IssuedTokens {
-            access_token: self.access_token(session, access, session.token_expires_at)?,
-            access_token_expires_at: session.token_expires_at,
+            access_token: access_token.text,
+            access_token_expires_at: access_token.expires_at,
             refresh_token,
             refresh_token_expires_at: session.idle_expires_at,
             session_id: session.id.clone(),
@@ -149,7 +158,8 @@ impl Authority {
         })
     }
 
-    /// Signs an access token of a session. The session's row already holds at least this end.
+    /// Signs an access token of a session, which ends at `expires_at` or with the first right that it carries and that
+    /// ends before. The session's row already holds at least this end.
     ///
     /// # Errors
     ///
@@ -159,18 +169,20 @@ impl Authority {
         session: &Session,
         access: &AccessSnapshot,
         expires_at: Timestamp,
-    ) -> Result<String, AuthError> {
-        let direct = &access.direct_permissions;
+    ) -> Result<AccessToken, AuthError> {
+        let now = self.now();
+        let carried = access.carried(now, expires_at);
+        let direct = &carried.direct;
         let claims = AccessClaims {
             iss: self.issuer.clone(),
             sub: session.user_id.as_str().to_owned(),
             aud: vec![self.audience.clone()],
-            exp: expires_at.seconds(),
-            iat: self.now().seconds(),
+            exp: carried.expires_at.seconds(),
+            iat: now.seconds(),
             jti: new_id(&*self.entropy),
             sid: session.id.as_str().to_owned(),
             client_id: session.client.client_id.as_str().to_owned(),
-            roles: all_or_none(&access.roles),
+            roles: all_or_none(&carried.roles),
             perms: if direct.len() <= FEW_PERMISSIONS {
                 all_or_none(direct)
             } else {
@@ -183,16 +195,19 @@ impl Authority {
             auth_time: session.authenticated_at.seconds(),
             acr: Some("pwd".to_owned()),
         };
-        Ok(self.keys.sign(&claims)?)
+        Ok(AccessToken {
+            text: self.keys.sign(&claims)?,
+            expires_at: carried.expires_at,
+        })
     }
 }
 
 /// The names where they are small enough for a token. Some of them would look like all.
-fn all_or_none(names: &[String]) -> Vec<String> {
+fn all_or_none(names: &[&str]) -> Vec<String> {
     // Each stands between quotes, with a comma.
     let size: usize = names.iter().map(|name| name.len() + 3).sum();
     if size <= LARGEST_NAMES {
-        names.to_vec()
+        names.iter().map(|&name| name.to_owned()).collect()
     } else {
         Vec::new()
     }
@@ -204,11 +219,11 @@ mod tests {
 
     #[test]
     fn names_stand_in_a_token_together_or_not_at_all() {
-        let names = |count, length| vec!["n".repeat(length); count];
-        for fitting in [names(0, 0), names(16, 125), names(512, 1)] {
+        let (letter, word, line) = ("n", "n".repeat(100), "n".repeat(125));
+        for fitting in [vec![], vec![line.as_str(); 16], vec![letter; 512]] {
             assert_eq!(all_or_none(&fitting), fitting);
         }
-        for large in [names(17, 125), names(513, 1), names(62, 100)] {
+        for large in [vec![line.as_str(); 17], vec![letter; 513], vec![&word; 62]] {
             assert!(all_or_none(&large).is_empty());
         }
     }

@@ -5,7 +5,9 @@ use identity_proto::user::v1 as wire;
 
 use super::DirectoryError;
 use crate::domain::{
-    account::{AccessSnapshot, AccountStatus, Credential, PasswordChangeCause, PasswordHash},
+    account::{
+        AccessSnapshot, AccountStatus, Credential, Grant, PasswordChangeCause, PasswordHash,
+    },
     id::UserId,
 };
 
@@ -38,12 +40,17 @@ pub(super) fn access(
     Ok(AccessSnapshot {
         user_id: UserId::trusted(snapshot.user_id),
         status,
-        roles: sorted(snapshot.roles.into_iter().map(|grant| grant.name)),
+        roles: sorted(
+            snapshot
+                .roles
+                .into_iter()
+                .map(|grant| (grant.name, grant.until_time)),
+        ),
         direct_permissions: sorted(
             snapshot
                 .direct_permissions
                 .into_iter()
-                .map(|grant| grant.name),
+                .map(|grant| (grant.name, grant.until_time)),
         ),
         effective_permissions: snapshot.effective_permissions,
         position,
@@ -66,10 +73,15 @@ pub(super) fn cause(cause: PasswordChangeCause) -> wire::PasswordChangeCause {
     }
 }
 
-fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
-    let mut names: Vec<_> = names.collect();
-    names.sort_unstable();
-    names
+fn sorted(grants: impl Iterator<Item = (String, Option<prost_types::Timestamp>)>) -> Vec<Grant> {
+    let mut grants: Vec<_> = grants
+        .map(|(name, until)| Grant {
+            name,
+            ends_at: until.map(Into::into),
+        })
+        .collect();
+    grants.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    grants
 }
 
 fn incomplete(field: &str) -> DirectoryError {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use identity_guard::position::Position;
+use identity_guard::{clock::Timestamp, position::Position};
 
 use super::id::UserId;
 
@@ -28,6 +28,15 @@ pub enum Unusable {
     Suspended,
 }
 
+/// A role or a direct permission of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Its name.
+    pub name: String,
+    /// When the user loses it by itself; `None` means never.
+    pub ends_at: Option<Timestamp>,
+}
+
 /// A user's status and rights at one position of the user feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessSnapshot {
@@ -35,10 +44,10 @@ pub struct AccessSnapshot {
     pub user_id: UserId,
     /// Whether the user may use the system.
     pub status: AccountStatus,
-    /// The names of the user's roles, sorted.
-    pub roles: Vec<String>,
-    /// The names of the user's direct permissions, sorted.
-    pub direct_permissions: Vec<String>,
+    /// The user's roles, by name.
+    pub roles: Vec<Grant>,
+    /// The user's direct permissions, by name.
+    pub direct_permissions: Vec<Grant>,
     /// The names of everything the user holds, sorted.
     pub effective_permissions: Vec<String>,
     /// Where in the user feed all of this was read.
@@ -46,6 +55,37 @@ pub struct AccessSnapshot {
 }
 
 impl AccessSnapshot {
+    /// The names of the user's roles, sorted.
+    #[must_use]
+    pub fn role_names(&self) -> Vec<String> {
+        self.roles.iter().map(|grant| grant.name.clone()).collect()
+    }
+
+    /// The rights that a token of this life can carry, and the life that is left to it: no token outlives what it
+    /// carries. What ends within the second is as good as ended, since tokens end at whole seconds.
+    #[must_use]
+    pub fn carried(&self, now: Timestamp, expires_at: Timestamp) -> Carried<'_> {
+        let lasts = |grant: &&Grant| {
+            grant
+                .ends_at
+                .is_none_or(|end| end.seconds() > now.seconds())
+        };
+        let roles: Vec<_> = self.roles.iter().filter(lasts).collect();
+        let direct: Vec<_> = self.direct_permissions.iter().filter(lasts).collect();
+        let ends = roles
+            .iter()
+            .chain(&direct)
+            .filter_map(|grant| grant.ends_at);
+        Carried {
+            expires_at: ends.fold(expires_at, Timestamp::min),
+            roles: roles.into_iter().map(|grant| grant.name.as_str()).collect(),
+            direct: direct
+                .into_iter()
+                .map(|grant| grant.name.as_str())
+                .collect(),
+        }
+    }
+
     /// Passes when the account may be used.
     ///
     /// # Errors
@@ -58,6 +98,17 @@ impl AccessSnapshot {
             AccountStatus::Suspended => Err(Unusable::Suspended),
         }
     }
+}
+
+/// What an access token carries, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried<'a> {
+    /// When the token must have ended.
+    pub expires_at: Timestamp,
+    /// The names of the roles, sorted.
+    pub roles: Vec<&'a str>,
+    /// The names of the direct permissions, sorted.
+    pub direct: Vec<&'a str>,
 }
 
 /// A password hash as a PHC string; its text never shows in `Debug`.
@@ -132,4 +183,65 @@ pub struct PasswordChange {
     pub operation_id: String,
     /// Why.
     pub cause: PasswordChangeCause,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_800_000_000_500_000);
+
+    fn grant(name: &str, ends_at: Option<i64>) -> Grant {
+        Grant {
+            name: name.to_owned(),
+            ends_at: ends_at.map(Timestamp::from_micros),
+        }
+    }
+
+    fn holding(roles: Vec<Grant>, direct_permissions: Vec<Grant>) -> AccessSnapshot {
+        AccessSnapshot {
+            user_id: UserId::trusted("u"),
+            status: AccountStatus::Active,
+            roles,
+            direct_permissions,
+            effective_permissions: Vec::new(),
+            position: Position::default(),
+        }
+    }
+
+    #[test]
+    fn no_token_outlives_what_it_carries() {
+        let life = Timestamp::from_seconds(1_800_000_600);
+        let endless = holding(vec![grant("a", None)], Vec::new());
+        assert_eq!(endless.carried(NOW, life).expires_at, life);
+        let later = grant("a", Some(1_800_000_601_000_000));
+        assert_eq!(
+            holding(vec![later], Vec::new())
+                .carried(NOW, life)
+                .expires_at,
+            life
+        );
+        let (role, direct) = (
+            grant("a", Some(1_800_000_060_000_000)),
+            grant("b", Some(1_800_000_030_000_000)),
+        );
+        let both = holding(vec![role], vec![direct]);
+        let carried = both.carried(NOW, life);
+        assert_eq!(carried.expires_at, Timestamp::from_seconds(1_800_000_030));
+        assert_eq!((carried.roles, carried.direct), (vec!["a"], vec!["b"]));
+    }
+
+    #[test]
+    fn what_ends_within_the_second_is_not_carried_and_leaves_the_token_its_life() {
+        let life = Timestamp::from_seconds(1_800_000_600);
+        let roles = vec![
+            grant("a", Some(NOW.as_micros() + 1)),
+            grant("b", Some(1_800_000_001_000_000)),
+            grant("c", None),
+        ];
+        let access = holding(roles, Vec::new());
+        let carried = access.carried(NOW, life);
+        assert_eq!(carried.roles, ["b", "c"]);
+        assert_eq!(carried.expires_at, Timestamp::from_seconds(1_800_000_001));
+    }
 }

@@ -46,7 +46,8 @@ pub(super) fn change(change: wire::Change) -> Result<PlacedChange, NotUnderstood
         | Change::RoleDeleted(_)
         | Change::PermissionChanged(_)
         | Change::PermissionDeleted(_)
-        | Change::UserTypeChanged(_) => UserChange::Nothing,
+        | Change::UserTypeChanged(_)
+        | Change::SubscriptionChanged(_) => UserChange::Nothing,
     };
     Ok(PlacedChange { cursor, change })
 }

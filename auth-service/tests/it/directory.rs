@@ -11,11 +11,11 @@ use std::{
 use auth_service::{
     client::{DirectoryError, UserDirectory, Whose},
     domain::{
-        account::{AccessSnapshot, AccountStatus, Credential, PasswordChange, PasswordHash},
+        account::{AccessSnapshot, AccountStatus, Credential, Grant, PasswordChange, PasswordHash},
         id::UserId,
     },
 };
-use identity_guard::position::Position;
+use identity_guard::{clock::Timestamp, position::Position};
 
 /// A user as the directory holds it.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub(crate) struct User {
     pub(crate) change_required: bool,
     pub(crate) status: AccountStatus,
     pub(crate) roles: Vec<String>,
+    /// When the user loses all roles.
+    pub(crate) roles_end_at: Option<Timestamp>,
     pub(crate) permissions: Vec<String>,
 }
 
@@ -135,7 +137,14 @@ impl Directory {
         AccessSnapshot {
             user_id: UserId::trusted(id),
             status: user.status,
-            roles: user.roles.clone(),
+            roles: user
+                .roles
+                .iter()
+                .map(|name| Grant {
+                    name: name.clone(),
+                    ends_at: user.roles_end_at,
+                })
+                .collect(),
             direct_permissions: Vec::new(),
             effective_permissions: user.permissions.clone(),
             position,

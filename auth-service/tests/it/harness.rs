@@ -83,6 +83,7 @@ impl World {
                     change_required: false,
                     status: AccountStatus::Active,
                     roles: vec!["editor".to_owned()],
+                    roles_end_at: None,
                     permissions: vec!["users.read".to_owned()],
                 },
             );

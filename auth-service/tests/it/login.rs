@@ -1,6 +1,6 @@
 //! Login.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use auth_service::{
     domain::{
@@ -9,7 +9,10 @@ use auth_service::{
     },
     store::mint,
 };
-use identity_guard::{clock::Clock as _, status::ErrorReason};
+use identity_guard::{
+    clock::{Clock as _, Timestamp},
+    status::ErrorReason,
+};
 use identity_kit::password::import_hash;
 use identity_proto::auth::v1::login_response;
 use tonic::{Code, Status};
@@ -37,6 +40,34 @@ async fn username_and_address_log_in_and_the_token_validates() {
             assert_eq!(answer.amr, ["pwd"]);
             assert!(!answer.revision.is_empty());
         }
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_token_lives_no_longer_than_a_role_that_it_carries() {
+    for world in worlds().await {
+        let service = world.start().await;
+        let end = Timestamp::from_seconds(world.clock.now().seconds() + 60);
+        world
+            .directory
+            .change(ADA, |ada| ada.roles_end_at = Some(end));
+        let tokens = service.login("ada").await;
+        assert_eq!(tokens.access_token_expire_time, Some(end.into()));
+        let tokens = service.refresh(&tokens.refresh_token).await.unwrap();
+        assert_eq!(tokens.access_token_expire_time, Some(end.into()));
+        service.validate(&tokens.access_token).await.unwrap();
+        world
+            .clock
+            .advance(Duration::from_mins(1) + SessionPolicy::default().leeway);
+        let ended = service.validate(&tokens.access_token).await;
+        refused(ended, Code::Unauthenticated, ErrorReason::TokenExpired);
+        // The session goes on, with what is left.
+        world.directory.change(ADA, |ada| ada.roles.clear());
+        let tokens = service.refresh(&tokens.refresh_token).await.unwrap();
+        let life = SessionPolicy::default().access_token_life;
+        let full = world.clock.now().plus(life);
+        assert_eq!(tokens.access_token_expire_time, Some(full.into()));
         service.stop().await;
     }
 }

@@ -132,6 +132,7 @@ async fn assign_reading_role(api: &Api, administrator: &str, user: &User) -> Res
         .assign_roles(AssignRolesRequest {
             user_id: user.id.clone(),
             role_ids: vec![role.id],
+            expire_time: None,
         })
         .await
         .map_err(|status| Problem::call("AssignRoles", &status))?;

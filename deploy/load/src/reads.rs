@@ -205,6 +205,7 @@ async fn make_editor(api: &Api, token: &str, user_id: &str) -> Result<(), Box<dy
     let request = AssignRolesRequest {
         user_id: user_id.to_owned(),
         role_ids: editor.into_iter().map(|role| role.id).collect(),
+        expire_time: None,
     };
     roles.assign_roles(request).await?;
     Ok(())

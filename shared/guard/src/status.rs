@@ -218,16 +218,21 @@ pub fn code_of(reason: ErrorReason) -> Code {
         | ErrorReason::RoleNotFound
         | ErrorReason::PermissionNotFound
         | ErrorReason::SessionNotFound
+        | ErrorReason::SubscriptionNotFound
+        | ErrorReason::PlanNotFound
         | ErrorReason::NotFound => Code::NotFound,
-        ErrorReason::UsernameTaken | ErrorReason::EmailTaken | ErrorReason::NameTaken => {
-            Code::AlreadyExists
-        }
+        ErrorReason::UsernameTaken
+        | ErrorReason::EmailTaken
+        | ErrorReason::NameTaken
+        | ErrorReason::SubscriptionExists => Code::AlreadyExists,
         ErrorReason::LastAdministrator
         | ErrorReason::BuiltIn
         | ErrorReason::InUse
         | ErrorReason::LimitReached
         | ErrorReason::ListTooBroad
-        | ErrorReason::SelfRegistrationOff => Code::FailedPrecondition,
+        | ErrorReason::SelfRegistrationOff
+        | ErrorReason::SubscriptionExpired
+        | ErrorReason::SubscriptionEndless => Code::FailedPrecondition,
         ErrorReason::EtagMismatch | ErrorReason::Conflict | ErrorReason::RequestIdReused => {
             Code::Aborted
         }

@@ -18,7 +18,10 @@ pub use self::{
     error::StoreError,
     write::{Event, WriteFuture, WriteTransaction, Written},
 };
-use crate::{clock::SharedClock, entropy::SharedEntropy};
+use crate::{
+    clock::{SharedClock, Timestamp},
+    entropy::SharedEntropy,
+};
 
 /// Where the database is and how it is used.
 #[derive(Clone)]
@@ -146,9 +149,32 @@ impl Database {
         sql: &'static str,
         key: &str,
     ) -> Result<Option<QueryResult>, StoreError> {
+        self.first(sql, key, None).await
+    }
+
+    /// The same with a moment as the second parameter, `$2`, in microseconds: for what ends by time.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer, or not to this statement.
+    pub async fn read_first_at(
+        &self,
+        sql: &'static str,
+        key: &str,
+        at: Timestamp,
+    ) -> Result<Option<QueryResult>, StoreError> {
+        self.first(sql, key, Some(at.as_micros())).await
+    }
+
+    async fn first(
+        &self,
+        sql: &'static str,
+        key: &str,
+        at: Option<i64>,
+    ) -> Result<Option<QueryResult>, StoreError> {
         let row = match &self.0.engine {
-            Engine::Sqlite(_, hot) => hot.first(sql, key).await,
-            Engine::Postgres(_, hot) => hot.first(sql, key).await,
+            Engine::Sqlite(_, hot) => hot.first(sql, key, at).await,
+            Engine::Postgres(_, hot) => hot.first(sql, key, at).await,
         };
         Ok(row?)
     }

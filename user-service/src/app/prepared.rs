@@ -14,7 +14,11 @@ use identity_kit::{
 };
 
 use super::{INTERNAL_SERVICES, PUBLIC_SERVICES, StartError};
-use crate::{config::Config, domain::reserved::ReservedUsernames, setup};
+use crate::{
+    config::Config,
+    domain::{plan::Plans, reserved::ReservedUsernames},
+    setup,
+};
 
 /// Where the knowledge of keys and revocations comes from.
 pub enum AccessSource {
@@ -36,6 +40,7 @@ pub struct Prepared<'a> {
     pub(super) reserved: ReservedUsernames,
     pub(super) access: Access,
     pub(super) database: DatabaseConfig,
+    pub(super) plans: Plans,
 }
 
 /// What the guard knows of tokens.
@@ -61,6 +66,7 @@ impl<'a> Prepared<'a> {
         let services = ServiceIdentities::parse(&config.access.service_identity)
             .map_err(|error| ConfigError::of_identity(&error))?;
         let database = config.database.config(true)?;
+        let plans = config.subscription.plans()?;
         let access = Access::of(access, config, &clock)?;
         let hasher = HashPool::new(
             config.password.hash_threads,
@@ -80,6 +86,7 @@ impl<'a> Prepared<'a> {
             hasher,
             access,
             database,
+            plans,
         })
     }
 }

@@ -1,11 +1,13 @@
 //! Rights: what a user holds, and where it comes from.
 
-use identity_guard::position::Position;
+use identity_guard::{clock::Timestamp, position::Position};
 
 use super::{
     id::{PermissionId, RoleId, UserId},
     name::{PermissionName, RoleName},
     permission::Permission,
+    plan::PlanName,
+    role::Role,
     user::UserStatus,
 };
 
@@ -23,18 +25,108 @@ pub struct AccessSnapshot {
     /// Whether the user may use the system.
     pub status: UserStatus,
     /// The user's roles, by name.
-    pub roles: Vec<(RoleId, RoleName)>,
+    pub roles: Vec<RoleGrant>,
     /// Permissions given to the user directly, by name.
-    pub direct: Vec<(PermissionId, PermissionName)>,
+    pub direct: Vec<DirectGrant>,
     /// Everything the user holds, through roles and directly, sorted.
     pub effective: Vec<PermissionName>,
+    /// The plan of a subscription that counts.
+    pub plan: Option<CurrentPlan>,
     /// Where the feed stood when all of this was read.
     pub position: Position,
 }
 
+/// The plan of a subscription that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CurrentPlan {
+    /// Its name; what it entitles to is configured.
+    pub name: PlanName,
+    /// When the subscription ends by itself; `None` means never.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// A role of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleGrant {
+    /// The role.
+    pub id: RoleId,
+    /// Its name.
+    pub name: RoleName,
+    /// When the assignment ends by itself; `None` means never.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// A direct permission of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectGrant {
+    /// The permission.
+    pub id: PermissionId,
+    /// Its name.
+    pub name: PermissionName,
+    /// When the grant ends by itself; `None` means never.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// A role that a user has, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssignedRole {
+    /// The role.
+    pub role: Role,
+    /// When the assignment ends by itself; `None` means never.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// Roles for one user, of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleAssignment {
+    /// The user.
+    pub user_id: UserId,
+    /// The roles, each once.
+    pub role_ids: Vec<RoleId>,
+    /// When they end by themselves; `None` means never.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// What became of one item of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssignOutcome {
+    /// Some of the roles were not the user's, or had another end.
+    Assigned,
+    /// Everything was as asked for already.
+    Unchanged,
+    /// No such user.
+    UserNotFound,
+    /// No such role.
+    RoleNotFound,
+    /// The caller does not hold as much.
+    GrantExceedsCaller,
+    /// More roles than one user can have.
+    LimitReached,
+    /// Nobody would be left who may do everything.
+    LastAdministrator,
+}
+
+/// What giving has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// How many of what was given the user did not have.
+    pub new: u64,
+    /// How many the user had with another end.
+    pub changed: u64,
+}
+
 /// Where a permission of a user comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub struct Source {
+    /// What gives it.
+    pub giver: Giver,
+    /// When that ends by itself; `None` means never.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// What gives a permission to a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Giver {
     /// A direct grant.
     Direct,
     /// A role.
@@ -97,7 +189,10 @@ mod tests {
     fn only_an_active_holder_may() {
         let held = Standing {
             name: PermissionName::parse("a").unwrap(),
-            sources: vec![Source::Direct],
+            sources: vec![Source {
+                giver: Giver::Direct,
+                ends_at: None,
+            }],
             granting_roles: vec![],
         };
         let missing = Standing {

@@ -1,4 +1,4 @@
-//! What the feed tells: each change of people, rights, roles, permissions and types.
+//! What the feed tells: each change of people, rights, roles, permissions, types and subscriptions.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -40,16 +40,19 @@ pub enum Change {
     PermissionDeleted(PermissionId, PermissionName),
     /// A type of users was created, changed or deleted.
     UserTypeChanged(UserTypeId),
+    /// A subscription was created, changed, cancelled or renewed, or has ended.
+    SubscriptionChanged(UserId),
 }
 
 impl Change {
-    /// The user whose status or rights it changes, where it is one alone.
+    /// The user whose status, rights or features it changes, where it is one alone.
     #[must_use]
     pub const fn subject(&self) -> Option<&UserId> {
         match self {
             Self::UserStatusChanged(id, _)
             | Self::UserDeleted(id)
-            | Self::UserRightsChanged(id) => Some(id),
+            | Self::UserRightsChanged(id)
+            | Self::SubscriptionChanged(id) => Some(id),
             Self::UserCreated(_)
             | Self::UserUpdated(_)
             | Self::PasswordChanged(_)

@@ -29,10 +29,10 @@ pub struct PersonalData {
     pub user: User,
     /// The type.
     pub user_type: TypeName,
-    /// The roles by name, and when each was given.
-    pub roles: Vec<(RoleName, Timestamp)>,
-    /// The permissions given directly by name, and when each was given.
-    pub direct: Vec<(PermissionName, Timestamp)>,
+    /// The roles by name.
+    pub roles: Vec<Given<RoleName>>,
+    /// The permissions given directly, by name.
+    pub direct: Vec<Given<PermissionName>>,
     /// Whether a password is set.
     pub has_password: bool,
     /// Whether somebody else chose the password.
@@ -45,6 +45,17 @@ pub struct PersonalData {
     pub remembered_requests: u64,
     /// Where the feed stood when the profile was read; everything else is at least as new.
     pub position: Position,
+}
+
+/// Something that was given to a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given<T> {
+    /// What.
+    pub name: T,
+    /// When.
+    pub given_at: Timestamp,
+    /// When it ends by itself.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// One import of a user.

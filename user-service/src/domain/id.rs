@@ -44,6 +44,10 @@ id_type! {
     /// The id of a permission.
     PermissionId
 }
+id_type! {
+    /// The id of a subscription.
+    SubscriptionId
+}
 
 fn check(raw: &str) -> Result<(), Problem> {
     if raw.is_empty() {
@@ -62,7 +66,7 @@ fn check(raw: &str) -> Result<(), Problem> {
     }
 }
 
-super::text::stored_type!(UserId, UserTypeId, RoleId, PermissionId);
+super::text::stored_type!(UserId, UserTypeId, RoleId, PermissionId, SubscriptionId);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Names of roles, permissions and user types: lower case, so that one name has one spelling.
+//! Names of roles, permissions, user types and features: lower case, so that one name has one spelling.
 
 use super::problem::Problem;
 
@@ -35,6 +35,11 @@ name_type! {
     TypeName
 }
 
+name_type! {
+    /// The name of what a plan entitles to, such as `reports.export`.
+    FeatureName
+}
+
 fn check(raw: &str) -> Result<(), Problem> {
     let inner = |byte: u8| {
         byte.is_ascii_lowercase()
@@ -55,7 +60,7 @@ fn check(raw: &str) -> Result<(), Problem> {
     }
 }
 
-super::text::stored_type!(RoleName, PermissionName, TypeName);
+super::text::stored_type!(RoleName, PermissionName, TypeName, FeatureName);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use super::{
     access::{MAX_DIRECT_PERMISSIONS, MAX_ROLES},
     id::{PermissionId, RoleId, UserId, UserTypeId},
     name::PermissionName,
+    plan::PlanName,
 };
 
 /// Why a well-formed request was not carried out.
@@ -68,6 +69,21 @@ pub enum Refusal {
     /// The credential changed since it was read.
     #[error("a race was lost and nothing was changed")]
     Conflict,
+    /// The user has a subscription.
+    #[error("the user has a subscription, which may have expired")]
+    SubscriptionExists,
+    /// The user has none, or is not there.
+    #[error("no such subscription")]
+    SubscriptionNotFound(UserId),
+    /// It is over.
+    #[error("the subscription has expired")]
+    SubscriptionExpired(UserId),
+    /// It has no end that could be waited for.
+    #[error("the subscription has no end")]
+    SubscriptionEndless(UserId),
+    /// No such plan is configured.
+    #[error("no such plan")]
+    PlanNotFound(PlanName),
     /// The request id stands for another request.
     #[error("the request id was used before with another request")]
     RequestIdReused,

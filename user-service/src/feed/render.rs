@@ -71,6 +71,11 @@ pub(super) fn change(placed: &Placed<Committed>) -> wire::Change {
         Change::UserTypeChanged(id) => WireChange::UserTypeChanged(of::UserTypeChanged {
             user_type_id: id.as_str().to_owned(),
         }),
+        Change::SubscriptionChanged(id) => {
+            WireChange::SubscriptionChanged(of::SubscriptionChanged {
+                user_id: user_id(id),
+            })
+        }
     };
     wire::Change {
         position: Some(to_wire(&placed.cursor)),
@@ -108,6 +113,7 @@ pub(super) const fn kind(change: &Change) -> ChangeKind {
         Change::PermissionChanged(..) => ChangeKind::PermissionChanged,
         Change::PermissionDeleted(..) => ChangeKind::PermissionDeleted,
         Change::UserTypeChanged(_) => ChangeKind::UserTypeChanged,
+        Change::SubscriptionChanged(_) => ChangeKind::SubscriptionChanged,
     }
 }
 

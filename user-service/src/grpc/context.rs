@@ -25,8 +25,8 @@ use tonic::Request;
 
 use crate::{
     domain::{
-        id::UserId, identifier::RequestId, refusal::Refusal, reserved::ReservedUsernames,
-        username::Username,
+        id::UserId, identifier::RequestId, plan::Plans, refusal::Refusal,
+        reserved::ReservedUsernames, username::Username,
     },
     store::{RequestKey, Store},
 };
@@ -46,6 +46,8 @@ pub struct Context {
     pub pages: PageTokens,
     /// Remembers requests that callers may repeat.
     pub requests: Arc<RequestLog>,
+    /// What a subscription can be to.
+    pub plans: Plans,
     /// Hashes passwords on threads of its own.
     pub hasher: Arc<HashPool>,
     /// Usernames that no RPC gives away.

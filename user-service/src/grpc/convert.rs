@@ -4,12 +4,17 @@ use identity_kit::{clock::Timestamp, position::Position, status::Failure};
 use identity_proto::user::v1 as wire;
 
 use crate::domain::{
-    access::{AccessSnapshot, CheckReason, EffectivePermission, Source},
+    access::{
+        AccessSnapshot, AssignOutcome, AssignedRole, CheckReason, EffectivePermission, Giver,
+        Source,
+    },
     address::Address,
     name::{PermissionName, RoleName},
     permission::Permission,
     phone::Phone,
+    plan::{PlanName, Plans},
     role::Role,
+    subscription::{Subscription, SubscriptionStatus},
     user::{User, UserStatus},
     user_type::UserType,
 };
@@ -85,6 +90,27 @@ pub(super) fn role(role: Role) -> wire::Role {
     }
 }
 
+pub(super) const fn assign_outcome(outcome: AssignOutcome) -> wire::AssignOutcome {
+    match outcome {
+        AssignOutcome::Assigned => wire::AssignOutcome::Assigned,
+        AssignOutcome::Unchanged => wire::AssignOutcome::Unchanged,
+        AssignOutcome::UserNotFound => wire::AssignOutcome::UserNotFound,
+        AssignOutcome::RoleNotFound => wire::AssignOutcome::RoleNotFound,
+        AssignOutcome::GrantExceedsCaller => wire::AssignOutcome::GrantExceedsCaller,
+        AssignOutcome::LimitReached => wire::AssignOutcome::LimitReached,
+        AssignOutcome::LastAdministrator => wire::AssignOutcome::LastAdministrator,
+    }
+}
+
+/// When an assignment ends by itself; nothing when it never does.
+pub(super) fn role_end(assigned: &AssignedRole) -> Option<wire::RoleEnd> {
+    let ends_at = assigned.ends_at?;
+    Some(wire::RoleEnd {
+        role_id: assigned.role.id.as_str().to_owned(),
+        expire_time: time(ends_at),
+    })
+}
+
 pub(super) fn permission(permission: Permission) -> wire::Permission {
     wire::Permission {
         etag: permission.etag().to_string(),
@@ -121,10 +147,11 @@ pub(super) fn sources(sources: Vec<Source>) -> Vec<wire::PermissionSource> {
     sources
         .into_iter()
         .map(|source| wire::PermissionSource {
-            source: Some(match source {
-                Source::Direct => Wire::Direct(true),
-                Source::Role(name) => Wire::Role(name.into_string()),
+            source: Some(match source.giver {
+                Giver::Direct => Wire::Direct(true),
+                Giver::Role(name) => Wire::Role(name.into_string()),
             }),
+            expire_time: source.ends_at.map(Into::into),
         })
         .collect()
 }
@@ -138,26 +165,74 @@ pub(super) const fn check_reason(reason: CheckReason) -> wire::CheckReason {
     }
 }
 
-pub(super) fn access(access: AccessSnapshot) -> wire::AccessSnapshot {
+pub(super) fn subscription(subscription: Subscription, plans: &Plans) -> wire::Subscription {
+    let features = match subscription.status {
+        SubscriptionStatus::Expired => Vec::new(),
+        SubscriptionStatus::Active | SubscriptionStatus::Cancelled => {
+            features(plans, &subscription.plan)
+        }
+    };
+    wire::Subscription {
+        etag: subscription.etag().to_string(),
+        id: subscription.id.into_string(),
+        user_id: subscription.user_id.into_string(),
+        plan: subscription.plan.into_string(),
+        status: subscription_status(subscription.status).into(),
+        start_time: time(subscription.starts_at),
+        expire_time: subscription.ends_at.map(Into::into),
+        features,
+        create_time: time(subscription.created_at),
+        update_time: time(subscription.updated_at),
+    }
+}
+
+const fn subscription_status(status: SubscriptionStatus) -> wire::SubscriptionStatus {
+    match status {
+        SubscriptionStatus::Active => wire::SubscriptionStatus::Active,
+        SubscriptionStatus::Cancelled => wire::SubscriptionStatus::Cancelled,
+        SubscriptionStatus::Expired => wire::SubscriptionStatus::Expired,
+    }
+}
+
+/// What a plan entitles to.
+pub(super) fn features(plans: &Plans, plan: &PlanName) -> Vec<String> {
+    plans
+        .features(plan)
+        .map(|feature| feature.as_str().to_owned())
+        .collect()
+}
+
+pub(super) fn access(access: AccessSnapshot, plans: &Plans) -> wire::AccessSnapshot {
+    let features = access
+        .plan
+        .as_ref()
+        .map(|plan| features(plans, &plan.name))
+        .unwrap_or_default();
     wire::AccessSnapshot {
+        features_until_time: access
+            .plan
+            .and_then(|plan| plan.ends_at)
+            .filter(|_| !features.is_empty())
+            .map(Into::into),
+        features,
         user_id: access.user_id.into_string(),
         status: status(access.status).into(),
         roles: access
             .roles
             .into_iter()
-            .map(|(id, name)| wire::RoleGrant {
-                role_id: id.into_string(),
-                name: name.into_string(),
-                until_time: None,
+            .map(|grant| wire::RoleGrant {
+                role_id: grant.id.into_string(),
+                name: grant.name.into_string(),
+                until_time: grant.ends_at.map(Into::into),
             })
             .collect(),
         direct_permissions: access
             .direct
             .into_iter()
-            .map(|(id, name)| wire::DirectGrant {
-                permission_id: id.into_string(),
-                name: name.into_string(),
-                until_time: None,
+            .map(|grant| wire::DirectGrant {
+                permission_id: grant.id.into_string(),
+                name: grant.name.into_string(),
+                until_time: grant.ends_at.map(Into::into),
             })
             .collect(),
         effective_permissions: permission_names(access.effective),

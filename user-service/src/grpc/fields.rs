@@ -27,12 +27,34 @@ pub(super) fn list<T>(
     distinct: bool,
     parse: impl Fn(&str) -> Result<T, Problem>,
 ) -> Option<Vec<T>> {
+    some(fields, field, raw, MAX_LIST, distinct, parse)
+}
+
+/// Reads a list of at least one element and at most `max`, without repetitions.
+pub(super) fn distinct<T>(
+    fields: &mut Violations,
+    field: &str,
+    raw: &[String],
+    max: usize,
+    parse: impl Fn(&str) -> Result<T, Problem>,
+) -> Option<Vec<T>> {
+    some(fields, field, raw, max, true, parse)
+}
+
+fn some<T>(
+    fields: &mut Violations,
+    field: &str,
+    raw: &[String],
+    max: usize,
+    distinct: bool,
+    parse: impl Fn(&str) -> Result<T, Problem>,
+) -> Option<Vec<T>> {
     if raw.is_empty() {
         fields.add(field, Problem::Empty.to_string());
         return None;
     }
-    if raw.len() > MAX_LIST {
-        fields.add(field, Problem::TooMany(MAX_LIST).to_string());
+    if raw.len() > max {
+        fields.add(field, Problem::TooMany(max).to_string());
         return None;
     }
     let mut seen = HashSet::new();
@@ -87,6 +109,31 @@ pub(super) fn time(
     }
     fields.add(field, "must be a time of the years 1970 to 9999");
     None
+}
+
+/// The last second that a timestamp of the wire can say: the end of the year 9999.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// Reads a moment at which something is to end by itself: after `now`, or absent, which means never. The outer `None`
+/// means that it is malformed.
+#[expect(clippy::option_option, reason = "malformed and absent are two things")]
+pub(super) fn end(
+    fields: &mut Violations,
+    field: impl Into<String>,
+    raw: Option<prost_types::Timestamp>,
+    now: Timestamp,
+) -> Option<Option<Timestamp>> {
+    let Some(raw) = raw else { return Some(None) };
+    let well_formed = raw.seconds <= LAST_SECOND && (0..1_000_000_000).contains(&raw.nanos);
+    let end = Timestamp::from(raw);
+    let parsed = if !well_formed {
+        Err(Problem::Format("must be a timestamp up to the year 9999"))
+    } else if end <= now {
+        Err(Problem::Format("must be in the future"))
+    } else {
+        Ok(end)
+    };
+    fields.take(field, parsed).map(Some)
 }
 
 /// Reads an enum by its number, unknown ones refused.
@@ -202,6 +249,31 @@ mod tests {
         let many: Vec<_> = (0..101).map(|index| format!("a{index}")).collect();
         let many: Vec<_> = many.iter().map(String::as_str).collect();
         assert_eq!(ids(&many), (None, false));
+    }
+
+    #[test]
+    fn an_end_is_in_the_future_or_absent() {
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let read = |seconds, nanos| {
+            let mut fields = Violations::new();
+            let raw = prost_types::Timestamp { seconds, nanos };
+            end(&mut fields, "expire_time", Some(raw), now)
+        };
+        assert_eq!(
+            end(&mut Violations::new(), "expire_time", None, now),
+            Some(None)
+        );
+        let next = Timestamp::from_micros(now.as_micros() + 1);
+        assert_eq!(read(1_800_000_000, 1_000), Some(Some(next)));
+        // Cut to the microsecond it is the present.
+        for (seconds, nanos) in [(1_800_000_000, 999), (0, 0), (i64::MIN, 0)] {
+            assert_eq!(read(seconds, nanos), None, "{seconds} {nanos}");
+        }
+        for (seconds, nanos) in [(1_900_000_000, -1), (1_900_000_000, 1_000_000_000)] {
+            assert_eq!(read(seconds, nanos), None, "{seconds} {nanos}");
+        }
+        assert_eq!(read(LAST_SECOND + 1, 0), None);
+        assert!(read(LAST_SECOND, 999_999_999).is_some());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use super::Context;
 
 mod assign;
+mod batch_assign;
 mod create;
 mod delete;
 mod get;
@@ -81,6 +82,13 @@ impl RoleService for Roles {
         request: Request<wire::AssignRolesRequest>,
     ) -> Result<Response<wire::AssignRolesResponse>, Status> {
         Ok(Response::new(assign::handle(&self.0, request).await?))
+    }
+
+    async fn batch_assign_roles(
+        &self,
+        request: Request<wire::BatchAssignRolesRequest>,
+    ) -> Result<Response<wire::BatchAssignRolesResponse>, Status> {
+        Ok(Response::new(batch_assign::handle(&self.0, request).await?))
     }
 
     async fn unassign_roles(

@@ -15,6 +15,8 @@ const USER: &str = "user";
 const USER_TYPE: &str = "user_type";
 const ROLE: &str = "role";
 const PERMISSION: &str = "permission";
+const SUBSCRIPTION: &str = "subscription";
+const PLAN: &str = "plan";
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -80,6 +82,25 @@ impl From<Refusal> for Failure {
             Refusal::EmailTokenInvalid => Self::new(ErrorReason::EmailTokenInvalid, text),
             Refusal::ListTooBroad => Self::new(ErrorReason::ListTooBroad, text.clone())
                 .with_precondition("LIST_TOO_BROAD", USER, text),
+            Refusal::SubscriptionExists => Self::new(ErrorReason::SubscriptionExists, text),
+            Refusal::SubscriptionNotFound(id) => Self::not_found(
+                ErrorReason::SubscriptionNotFound,
+                SUBSCRIPTION,
+                &format!("{USER}/{id}"),
+            ),
+            Refusal::SubscriptionExpired(id) => Self::new(
+                ErrorReason::SubscriptionExpired,
+                text.clone(),
+            )
+            .with_precondition("SUBSCRIPTION_EXPIRED", format!("{USER}/{id}"), text),
+            Refusal::SubscriptionEndless(id) => Self::new(
+                ErrorReason::SubscriptionEndless,
+                text.clone(),
+            )
+            .with_precondition("SUBSCRIPTION_ENDLESS", format!("{USER}/{id}"), text),
+            Refusal::PlanNotFound(name) => {
+                Self::not_found(ErrorReason::PlanNotFound, PLAN, name.as_str())
+            }
             Refusal::EtagMismatch => Self::new(ErrorReason::EtagMismatch, text),
             Refusal::Conflict => Self::new(ErrorReason::Conflict, text),
             Refusal::RequestIdReused => Self::new(ErrorReason::RequestIdReused, text),

@@ -1,4 +1,5 @@
-//! The last administrator: no change may leave nobody in an active account with the role that holds everything.
+//! The last administrator: no change may leave nobody in an active account with the role that holds everything, given
+//! without an end. Whoever has it only until some moment does not count: that moment would leave nobody.
 
 use identity_kit::database::WriteTransaction;
 use sea_orm::{
@@ -39,24 +40,34 @@ pub(super) async fn spare_the_last(
     if user.status != UserStatus::Active || !has(transaction, admin, &user.id).await? {
         return Ok(());
     }
-    let others = user_role::Entity::find()
-        .join(JoinType::InnerJoin, user_role::Relation::User.def())
-        .filter(user_role::Column::RoleId.eq(admin.as_str()))
-        .filter(user_role::Column::UserId.ne(user.id.as_str()))
-        .filter(user::Column::Status.eq(UserStatus::Active.as_str()))
-        .limit(1)
-        .count(transaction)
-        .await?;
-    if others == 0 {
+    if count_others(transaction, admin, [user.id.as_str()]).await? == 0 {
         Err(Refusal::LastAdministrator.into())
     } else {
         Ok(())
     }
 }
 
+/// How many there are, one at most, who are active and have the role without an end, beside these users.
+pub(super) async fn count_others(
+    transaction: &WriteTransaction,
+    admin: &RoleId,
+    users: impl IntoIterator<Item = &str>,
+) -> Result<u64, Error> {
+    Ok(user_role::Entity::find()
+        .join(JoinType::InnerJoin, user_role::Relation::User.def())
+        .filter(user_role::Column::RoleId.eq(admin.as_str()))
+        .filter(user_role::Column::UserId.is_not_in(users))
+        .filter(user_role::Column::EndsAt.is_null())
+        .filter(user::Column::Status.eq(UserStatus::Active.as_str()))
+        .limit(1)
+        .count(transaction)
+        .await?)
+}
+
+/// Whether a user has the role without an end.
 async fn has(transaction: &WriteTransaction, admin: &RoleId, user: &UserId) -> Result<bool, Error> {
     let row = user_role::Entity::find_by_id((user.as_str().to_owned(), admin.as_str().to_owned()))
         .one(transaction)
         .await?;
-    Ok(row.is_some())
+    Ok(row.is_some_and(|row| row.ends_at.is_none()))
 }

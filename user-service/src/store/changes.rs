@@ -160,6 +160,7 @@ fn change(event: &StoredEvent, roles: &HashMap<String, RolePolicy>) -> Result<Ch
             let id = text(event, "user_type_id")?;
             Change::UserTypeChanged(UserTypeId::stored(id.to_owned()))
         }
+        kinds::SUBSCRIPTION_CHANGED => Change::SubscriptionChanged(user_id()?),
         // Standing still makes followers stale, and stale means that they ask; passing over it could hide an end.
         _ => return Err(unknown(event)),
     })

@@ -5,6 +5,7 @@ pub(super) mod email_proof;
 pub(super) mod permission;
 pub(super) mod role;
 pub(super) mod role_permission;
+pub(super) mod subscription;
 pub(super) mod user;
 pub(super) mod user_import;
 pub(super) mod user_permission;

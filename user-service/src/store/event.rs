@@ -33,6 +33,8 @@ pub mod kinds {
     pub const PERMISSION_DELETED: &str = "permission_deleted";
     /// A type of users changed, was created or was deleted: `user_type_id`.
     pub const USER_TYPE_CHANGED: &str = "user_type_changed";
+    /// A subscription was created, changed, cancelled or renewed, or has ended: `user_id`.
+    pub const SUBSCRIPTION_CHANGED: &str = "subscription_changed";
 }
 
 pub(super) fn user(transaction: &WriteTransaction, kind: &'static str, id: &UserId) {

@@ -10,7 +10,7 @@ use super::{
     entity::{user, user_import},
 };
 use crate::domain::{
-    export::{ExportedUser, Import, PersonalData},
+    export::{ExportedUser, Given, Import, PersonalData},
     id::UserId,
     import::{ExternalId, SourceName},
     name::{PermissionName, RoleName, TypeName},
@@ -20,21 +20,24 @@ use crate::domain::{
 /// How many users are read at once.
 const PAGE: u32 = 100;
 
-/// `name time` of each role of the user `u`, and of each direct permission, joined by commas, which no name contains.
+/// `name time end` of each role that the user `u` has at `$2`, and of each direct permission, joined by commas, which no
+/// name contains; the end is empty where there is none.
 macro_rules! given {
     () => {
-        "(SELECT string_agg(r.name || ' ' || ur.created_at, ',') FROM user_roles ur
-            JOIN roles r ON r.id = ur.role_id WHERE ur.user_id = u.id) AS roles,
-        (SELECT string_agg(p.name || ' ' || up.created_at, ',') FROM user_permissions up
-            JOIN permissions p ON p.id = up.permission_id WHERE up.user_id = u.id) AS direct"
+        "(SELECT string_agg(r.name || ' ' || ur.created_at || ' ' || COALESCE(CAST(ur.ends_at AS text), ''), ',')
+            FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+            WHERE ur.user_id = u.id AND (ur.ends_at IS NULL OR ur.ends_at > $2)) AS roles,
+        (SELECT string_agg(p.name || ' ' || up.created_at || ' ' || COALESCE(CAST(up.ends_at AS text), ''), ',')
+            FROM user_permissions up JOIN permissions p ON p.id = up.permission_id
+            WHERE up.user_id = u.id AND (up.ends_at IS NULL OR up.ends_at > $2)) AS direct"
     };
 }
 
-/// In the order of their ids, which the primary key has. `$2` is the size.
+/// In the order of their ids, which the primary key has. `$3` is the size.
 const PAGE_AFTER: &str = concat!(
     "SELECT u.*, t.name AS type_name, ",
     given!(),
-    " FROM users u JOIN user_types t ON t.id = u.user_type_id WHERE u.id > $1 ORDER BY u.id LIMIT $2"
+    " FROM users u JOIN user_types t ON t.id = u.user_type_id WHERE u.id > $1 ORDER BY u.id LIMIT $3"
 );
 
 const PERSON: &str = concat!(
@@ -54,13 +57,18 @@ impl Store {
     pub async fn list_exported_users(
         &self,
         after: Option<&UserId>,
+        now: Timestamp,
     ) -> Result<Vec<ExportedUser>, Error> {
         let reader = self.database.reader();
         let after = after.map_or("", UserId::as_str);
         let statement = Statement::from_sql_and_values(
             self.database.backend(),
             PAGE_AFTER,
-            [Value::from(after), Value::from(i64::from(PAGE))],
+            [
+                Value::from(after),
+                now.as_micros().into(),
+                i64::from(PAGE).into(),
+            ],
         );
         let rows = UserRow::find_by_statement(statement).all(reader).await?;
         Ok(rows
@@ -73,10 +81,16 @@ impl Store {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn find_personal_data(&self, id: &UserId) -> Result<Option<PersonalData>, Error> {
-        let Some(row) = self.database.read_first(PERSON, id.as_str()).await? else {
-            return Ok(None);
-        };
+    pub async fn find_personal_data(
+        &self,
+        id: &UserId,
+        now: Timestamp,
+    ) -> Result<Option<PersonalData>, Error> {
+        let row = self
+            .database
+            .read_first_at(PERSON, id.as_str(), now)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
         let person = PersonRow::from_query_result(&row, "")?;
         let imports = user_import::Entity::find()
             .filter(user_import::Column::UserId.eq(id.as_str()))
@@ -140,8 +154,8 @@ impl TryFrom<UserRow> for ExportedUser {
         Ok(Self {
             user: User::try_from(row.user)?,
             user_type: TypeName::stored(row.type_name),
-            roles: roles.into_iter().map(|(name, _)| name).collect(),
-            direct: direct.into_iter().map(|(name, _)| name).collect(),
+            roles: roles.into_iter().map(|given| given.name).collect(),
+            direct: direct.into_iter().map(|given| given.name).collect(),
         })
     }
 }
@@ -156,23 +170,29 @@ impl From<user_import::Model> for Import {
     }
 }
 
-/// The parts of `name time,name time`, sorted by name.
-fn named<T>(
-    joined: Option<&str>,
-    name: impl Fn(String) -> T,
-) -> Result<Vec<(T, Timestamp)>, StoreError> {
+/// The parts of `name time end,name time end`, sorted by name.
+fn named<T>(joined: Option<&str>, name: impl Fn(String) -> T) -> Result<Vec<Given<T>>, StoreError> {
     let parts = joined.unwrap_or_default().split_terminator(',');
-    let mut parts: Vec<(&str, i64)> = parts
+    let mut parts: Vec<(&str, i64, Option<i64>)> = parts
         .map(|part| {
-            let (name, time) = part.split_once(' ')?;
-            Some((name, time.parse().ok()?))
+            let (name, times) = part.split_once(' ')?;
+            let (time, end) = times.split_once(' ')?;
+            let end = match end {
+                "" => None,
+                end => Some(end.parse().ok()?),
+            };
+            Some((name, time.parse().ok()?, end))
         })
         .collect::<Option<_>>()
         .ok_or_else(|| corrupt("a grant has no name or no time"))?;
     parts.sort_unstable();
     Ok(parts
         .into_iter()
-        .map(|(text, time)| (name(text.to_owned()), Timestamp::from_micros(time)))
+        .map(|(text, given_at, ends_at)| Given {
+            name: name(text.to_owned()),
+            given_at: Timestamp::from_micros(given_at),
+            ends_at: ends_at.map(Timestamp::from_micros),
+        })
         .collect())
 }
 

@@ -1,72 +1,78 @@
 //! Giving and taking: roles and permissions of users. Nobody gives what they do not hold, or acts on somebody who
 //! holds more.
 
+mod checks;
+
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, RelationTrait, TryInsertResult,
+    ActiveValue::Set,
+    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, IntoIden, OnConflict},
 };
 
+use self::checks::{count_permissions, count_roles};
+pub(super) use self::checks::{lock_roles, permissions_to_give};
 use super::{
     Done, Error, Store, administrators,
-    entity::{permission, role, user_permission, user_role},
+    entity::{role, user_permission, user_role},
     event::{self, kinds},
-    held,
+    held::{self, Hold},
     rights::Touched,
 };
 use crate::domain::{
-    access::{MAX_DIRECT_PERMISSIONS, MAX_ROLES},
+    access::{AssignedRole, Given},
     id::{PermissionId, RoleId, UserId},
-    name::PermissionName,
     page::{NameCursor, Page},
     refusal::Refusal,
-    role::Role,
 };
 
 impl Store {
-    /// Gives roles to a user and answers how many the user did not have.
+    /// Gives roles to a user, until `ends_at` where they are to end by themselves; what the user has gets that end too.
     ///
     /// # Errors
-    /// `UserNotFound`, `RoleNotFound`, `GrantExceedsCaller`, `TooManyRoles`.
+    /// `UserNotFound`, `RoleNotFound`, `GrantExceedsCaller`, `TooManyRoles`, `LastAdministrator`.
     pub async fn assign_roles(
         &self,
         caller: UserId,
         user_id: UserId,
         role_ids: Vec<RoleId>,
+        ends_at: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Done<u64>, Error> {
+    ) -> Result<Done<Given>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
             touched,
             (caller, user_id, role_ids),
             move |transaction, (caller, user_id, role_ids)| {
                 Box::pin(async move {
-                    // Roles before the user, as every transaction that locks both does.
+                    // Only an end takes an administrator away. Roles before the user, as every transaction that locks
+                    // both does.
+                    let admin = match ends_at {
+                        Some(_) => Some(administrators::lock(transaction).await?),
+                        None => None,
+                    };
                     let found = lock_roles(transaction, role_ids).await?;
-                    held::lock_inferior(transaction, caller, user_id).await?;
+                    let user = held::lock_inferior(transaction, caller, user_id, now).await?;
                     if let Some(missing) = role_ids
                         .iter()
                         .find(|id| !found.iter().any(|role| role.id == **id))
                     {
                         return Err(Refusal::RoleNotFound(missing.clone()).into());
                     }
-                    held::refuse_more_than_held(transaction, caller, &found).await?;
-                    refuse_too_many_roles(transaction, user_id, role_ids).await?;
+                    let hold = Hold::to_give(ends_at);
+                    held::refuse_more_than_held(transaction, caller, &found, hold).await?;
+                    if let Some(admin) = admin.filter(|admin| role_ids.contains(admin)) {
+                        administrators::spare_the_last(transaction, &admin, &user).await?;
+                    }
+                    let had = count_roles(transaction, user_id, role_ids, now).await?;
                     let rows = role_ids.iter().map(|role_id| user_role::ActiveModel {
                         user_id: Set(user_id.as_str().to_owned()),
                         role_id: Set(role_id.as_str().to_owned()),
                         created_at: Set(now.as_micros()),
+                        ends_at: Set(ends_at.map(Timestamp::as_micros)),
                     });
-                    let given = inserted(
-                        &user_role::Entity::insert_many(rows)
-                            .on_conflict_do_nothing()
-                            .exec_without_returning(transaction)
-                            .await?,
-                    );
-                    if given > 0 {
-                        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
-                    }
-                    Ok(given)
+                    let written = put_roles(transaction, rows).await?;
+                    Ok(given(transaction, user_id, written, role_ids.len(), had))
                 })
             },
         )
@@ -82,18 +88,27 @@ impl Store {
         caller: UserId,
         user_id: UserId,
         role_ids: Vec<RoleId>,
+        now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
             touched,
             (caller, user_id, role_ids),
-            |transaction, (caller, user_id, role_ids)| {
+            move |transaction, (caller, user_id, role_ids)| {
                 Box::pin(async move {
                     let admin = administrators::lock(transaction).await?;
-                    let user = held::lock_inferior(transaction, caller, user_id).await?;
+                    let user = held::lock_inferior(transaction, caller, user_id, now).await?;
                     if role_ids.contains(&admin) {
                         administrators::spare_the_last(transaction, &admin, &user).await?;
                     }
+                    let had = user_role::Entity::find()
+                        .filter(user_role::Column::UserId.eq(user_id.as_str()))
+                        .filter(
+                            user_role::Column::RoleId.is_in(role_ids.iter().map(RoleId::as_str)),
+                        )
+                        .filter(has_role_at(now))
+                        .count(transaction)
+                        .await?;
                     let taken = user_role::Entity::delete_many()
                         .filter(user_role::Column::UserId.eq(user_id.as_str()))
                         .filter(
@@ -105,14 +120,16 @@ impl Store {
                     if taken > 0 {
                         event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
                     }
-                    Ok(taken)
+                    // What had ended goes too, and counts for nothing.
+                    Ok(had)
                 })
             },
         )
         .await
     }
 
-    /// Gives permissions to a user directly and answers how many the user did not have so.
+    /// Gives permissions to a user directly, until `ends_at` where they are to end by themselves; what the user has so
+    /// gets that end too.
     ///
     /// # Errors
     /// `UserNotFound`, `PermissionNotFound`, `GrantExceedsCaller`, `TooManyPermissions`.
@@ -121,33 +138,41 @@ impl Store {
         caller: UserId,
         user_id: UserId,
         ids: Vec<PermissionId>,
+        ends_at: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Done<u64>, Error> {
+    ) -> Result<Done<Given>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
             touched,
             (caller, user_id, ids),
             move |transaction, (caller, user_id, ids)| {
                 Box::pin(async move {
-                    held::lock_inferior(transaction, caller, user_id).await?;
+                    held::lock_inferior(transaction, caller, user_id, now).await?;
                     let wanted = permissions_to_give(transaction, ids).await?;
-                    held::refuse_unless_held(transaction, caller, &wanted).await?;
-                    refuse_too_many_permissions(transaction, user_id, ids).await?;
+                    let hold = Hold::to_give(ends_at);
+                    held::refuse_unless_held(transaction, caller, &wanted, hold).await?;
+                    let had = count_permissions(transaction, user_id, ids, now).await?;
                     let rows = ids.iter().map(|id| user_permission::ActiveModel {
                         user_id: Set(user_id.as_str().to_owned()),
                         permission_id: Set(id.as_str().to_owned()),
                         created_at: Set(now.as_micros()),
+                        ends_at: Set(ends_at.map(Timestamp::as_micros)),
                     });
-                    let given = inserted(
-                        &user_permission::Entity::insert_many(rows)
-                            .on_conflict_do_nothing()
-                            .exec_without_returning(transaction)
-                            .await?,
-                    );
-                    if given > 0 {
-                        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
-                    }
-                    Ok(given)
+                    let written = user_permission::Entity::insert_many(rows)
+                        .on_conflict(upsert(
+                            [
+                                user_permission::Column::UserId,
+                                user_permission::Column::PermissionId,
+                            ],
+                            [
+                                user_permission::Column::CreatedAt,
+                                user_permission::Column::EndsAt,
+                            ],
+                            "user_permissions.ends_at IS DISTINCT FROM excluded.ends_at",
+                        ))
+                        .exec_without_returning(transaction)
+                        .await?;
+                    Ok(given(transaction, user_id, written, ids.len(), had))
                 })
             },
         )
@@ -163,14 +188,24 @@ impl Store {
         caller: UserId,
         user_id: UserId,
         ids: Vec<PermissionId>,
+        now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
             touched,
             (caller, user_id, ids),
-            |transaction, (caller, user_id, ids)| {
+            move |transaction, (caller, user_id, ids)| {
                 Box::pin(async move {
-                    held::lock_inferior(transaction, caller, user_id).await?;
+                    held::lock_inferior(transaction, caller, user_id, now).await?;
+                    let had = user_permission::Entity::find()
+                        .filter(user_permission::Column::UserId.eq(user_id.as_str()))
+                        .filter(
+                            user_permission::Column::PermissionId
+                                .is_in(ids.iter().map(PermissionId::as_str)),
+                        )
+                        .filter(has_permission_at(now))
+                        .count(transaction)
+                        .await?;
                     let taken = user_permission::Entity::delete_many()
                         .filter(user_permission::Column::UserId.eq(user_id.as_str()))
                         .filter(
@@ -183,14 +218,15 @@ impl Store {
                     if taken > 0 {
                         event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
                     }
-                    Ok(taken)
+                    // What had ended goes too, and counts for nothing.
+                    Ok(had)
                 })
             },
         )
         .await
     }
 
-    /// A page of at most `size` roles of a user, by name.
+    /// A page of at most `size` roles that a user has at `now`, by name.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -199,96 +235,90 @@ impl Store {
         user_id: &UserId,
         after: Option<&NameCursor>,
         size: u64,
-    ) -> Result<Page<Role, NameCursor>, Error> {
-        let mut query = role::Entity::find()
-            .join(JoinType::InnerJoin, user_role::Relation::Role.def().rev())
+        now: Timestamp,
+    ) -> Result<Page<AssignedRole, NameCursor>, Error> {
+        let mut query = user_role::Entity::find()
+            .find_also_related(role::Entity)
             .filter(user_role::Column::UserId.eq(user_id.as_str()))
+            .filter(has_role_at(now))
             .order_by_asc(role::Column::Name)
             .limit(size + 1);
         if let Some(cursor) = after {
             query = query.filter(role::Column::Name.gt(cursor.name.as_str()));
         }
         let rows = query.all(self.database.reader()).await?;
-        let items = rows.into_iter().map(Role::from).collect();
-        Ok(Page::cut(items, size, |role: &Role| NameCursor {
-            name: role.name.as_str().to_owned(),
+        let items = rows
+            .into_iter()
+            .filter_map(|(assignment, role)| {
+                Some(AssignedRole {
+                    role: role?.into(),
+                    ends_at: assignment.ends_at.map(Timestamp::from_micros),
+                })
+            })
+            .collect();
+        Ok(Page::cut(items, size, |assigned: &AssignedRole| {
+            NameCursor {
+                name: assigned.role.name.as_str().to_owned(),
+            }
         }))
     }
 }
 
-pub(super) const fn inserted(result: &TryInsertResult<u64>) -> u64 {
-    match result {
-        TryInsertResult::Inserted(rows) => *rows,
-        TryInsertResult::Empty | TryInsertResult::Conflicted => 0,
-    }
+/// Writes assignments that were checked, and answers how many are new or have another end now.
+pub(super) async fn put_roles(
+    transaction: &WriteTransaction,
+    rows: impl IntoIterator<Item = user_role::ActiveModel>,
+) -> Result<u64, Error> {
+    Ok(user_role::Entity::insert_many(rows)
+        .on_conflict(upsert(
+            [user_role::Column::UserId, user_role::Column::RoleId],
+            [user_role::Column::CreatedAt, user_role::Column::EndsAt],
+            "user_roles.ends_at IS DISTINCT FROM excluded.ends_at",
+        ))
+        .exec_without_returning(transaction)
+        .await?)
 }
 
-/// Refuses when the user, whose row is locked, would have more roles than a user can have.
-async fn refuse_too_many_roles(
+/// Whether a row of the roles of users has not ended.
+pub(super) fn has_role_at(now: Timestamp) -> Condition {
+    Condition::any()
+        .add(user_role::Column::EndsAt.is_null())
+        .add(user_role::Column::EndsAt.gt(now.as_micros()))
+}
+
+/// Whether a row of the direct permissions of users has not ended.
+pub(super) fn has_permission_at(now: Timestamp) -> Condition {
+    Condition::any()
+        .add(user_permission::Column::EndsAt.is_null())
+        .add(user_permission::Column::EndsAt.gt(now.as_micros()))
+}
+
+/// Where a row is there, it gets the new end, unless that is the one it has.
+fn upsert<C: IntoIden, const N: usize>(
+    keys: [C; N],
+    values: [C; N],
+    differs: &'static str,
+) -> OnConflict {
+    OnConflict::columns(keys)
+        .update_columns(values)
+        .action_and_where(Expr::cust(differs))
+        .to_owned()
+}
+
+/// What a write of `all` rows has given to a user who had `had` of them, and its event.
+fn given(
     transaction: &WriteTransaction,
     user_id: &UserId,
-    added: &[RoleId],
-) -> Result<(), Error> {
-    let others = user_role::Entity::find()
-        .filter(user_role::Column::UserId.eq(user_id.as_str()))
-        .filter(user_role::Column::RoleId.is_not_in(added.iter().map(RoleId::as_str)))
-        .count(transaction)
-        .await?;
-    if others + added.len() as u64 > MAX_ROLES {
-        return Err(Refusal::TooManyRoles(user_id.clone()).into());
+    written: u64,
+    all: usize,
+    had: u64,
+) -> Given {
+    if written > 0 {
+        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
     }
-    Ok(())
-}
-
-/// Refuses when the user, whose row is locked, would have more direct permissions than a user can have.
-async fn refuse_too_many_permissions(
-    transaction: &WriteTransaction,
-    user_id: &UserId,
-    added: &[PermissionId],
-) -> Result<(), Error> {
-    let others = user_permission::Entity::find()
-        .filter(user_permission::Column::UserId.eq(user_id.as_str()))
-        .filter(
-            user_permission::Column::PermissionId.is_not_in(added.iter().map(PermissionId::as_str)),
-        )
-        .count(transaction)
-        .await?;
-    if others + added.len() as u64 > MAX_DIRECT_PERMISSIONS {
-        return Err(Refusal::TooManyPermissions(user_id.clone()).into());
+    let new = (all as u64).saturating_sub(had);
+    Given {
+        new,
+        changed: written.saturating_sub(new),
     }
-    Ok(())
-}
-
-/// The roles that exist, which stay until the transaction ends; always locked in one order.
-async fn lock_roles(transaction: &WriteTransaction, ids: &[RoleId]) -> Result<Vec<Role>, Error> {
-    let rows = role::Entity::find()
-        .filter(role::Column::Id.is_in(ids.iter().map(RoleId::as_str)))
-        .order_by_asc(role::Column::Id)
-        .lock_shared()
-        .all(transaction)
-        .await?;
-    Ok(rows.into_iter().map(Role::from).collect())
-}
-
-/// The names of permissions that are to be given, which stay until the transaction ends.
-pub(super) async fn permissions_to_give(
-    transaction: &WriteTransaction,
-    ids: &[PermissionId],
-) -> Result<Vec<PermissionName>, Error> {
-    let rows = permission::Entity::find()
-        .filter(permission::Column::Id.is_in(ids.iter().map(PermissionId::as_str)))
-        .order_by_asc(permission::Column::Id)
-        .lock_shared()
-        .all(transaction)
-        .await?;
-    if let Some(missing) = ids
-        .iter()
-        .find(|id| !rows.iter().any(|row| row.id == id.as_str()))
-    {
-        return Err(Refusal::PermissionNotFound(missing.clone()).into());
-    }
-    Ok(rows
-        .into_iter()
-        .map(|row| PermissionName::stored(row.name))
-        .collect())
 }

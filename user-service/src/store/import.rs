@@ -150,6 +150,7 @@ async fn insert(
                 user_id: Set(id.to_owned()),
                 role_id: Set(known.roles.get(name.as_str())?.id.as_str().to_owned()),
                 created_at: Set(now.as_micros()),
+                ends_at: Set(None),
             })
         }));
         imports.push(user_import::ActiveModel {

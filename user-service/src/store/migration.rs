@@ -14,6 +14,9 @@ mod m0006_grants;
 mod m0007_feed;
 mod m0008_request_log;
 mod m0009_user_lists;
+mod m0010_ends;
+mod m0011_upkeep_lease;
+mod m0012_subscriptions;
 mod m0013_user_imports;
 mod m0016_feed_watchers;
 mod m0020_username_skeletons;
@@ -36,6 +39,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_feed::Migration),
             Box::new(m0008_request_log::Migration),
             Box::new(m0009_user_lists::Migration),
+            Box::new(m0010_ends::Migration),
+            Box::new(m0011_upkeep_lease::Migration),
+            Box::new(m0012_subscriptions::Migration),
             Box::new(m0013_user_imports::Migration),
             Box::new(m0016_feed_watchers::Migration),
             Box::new(m0020_username_skeletons::Migration),

@@ -13,7 +13,8 @@ use super::{
     entity::permission,
     error::taken,
     event::{self, kinds},
-    held, request,
+    held::{self, Hold},
+    request,
     rights::Touched,
 };
 use crate::domain::{
@@ -142,18 +143,19 @@ impl Store {
         caller: UserId,
         id: PermissionId,
         etag: Option<Etag>,
+        now: Timestamp,
     ) -> Result<Done<()>, Error> {
         self.write(
             Touched::Everybody,
             (caller, id, etag),
-            |transaction, (caller, id, etag)| {
+            move |transaction, (caller, id, etag)| {
                 Box::pin(async move {
                     let permission = lock(transaction, id).await?;
                     if permission.built_in {
                         return Err(Refusal::BuiltIn.into());
                     }
                     let lost = slice::from_ref(&permission.name);
-                    held::refuse_unless_held(transaction, caller, lost).await?;
+                    held::refuse_unless_held(transaction, caller, lost, Hold::At(now)).await?;
                     check_etag(&permission, etag.as_ref())?;
                     permission::Entity::delete_by_id(id.as_str())
                         .exec(transaction)

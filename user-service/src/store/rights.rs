@@ -11,7 +11,7 @@ use std::{
 
 use identity_guard::rights::Rights;
 use identity_kit::{
-    clock::SharedClock,
+    clock::{SharedClock, Timestamp},
     database::StoreError,
     outbox::{StoredEvent, TailHandler},
     position::Position,
@@ -30,6 +30,8 @@ pub(super) enum Touched {
     Nothing,
     /// One user's.
     User(UserId),
+    /// The rights of each of these.
+    Users(Vec<UserId>),
     /// Anybody's: a role or a permission changed.
     Everybody,
 }
@@ -43,9 +45,17 @@ pub struct RightsCache {
     fresh_at: AtomicU64,
 }
 
+/// What one user may do, and how long that can be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    rights: Arc<Rights>,
+    /// When some of it may end by itself: it is never told from here on.
+    until: Option<Timestamp>,
+}
+
 #[derive(Default)]
 struct Kept {
-    by_user: HashMap<String, Arc<Rights>>,
+    by_user: HashMap<String, Known>,
     /// Grows with everything that is dropped: a read that began before must not be kept after.
     drops: u64,
 }
@@ -77,13 +87,18 @@ impl RightsCache {
         }
     }
 
-    /// The kept rights and the mark to keep new ones with.
-    fn look(&self, user_id: &str) -> (Option<Arc<Rights>>, u64) {
+    /// The kept rights, unless some of them may have ended, and the mark to keep new ones with.
+    fn look(&self, user_id: &str, now: Timestamp) -> (Option<Arc<Rights>>, u64) {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
-        (kept.by_user.get(user_id).cloned(), kept.drops)
+        let known = kept
+            .by_user
+            .get(user_id)
+            .filter(|known| known.until.is_none_or(|until| now < until))
+            .map(|known| Arc::clone(&known.rights));
+        (known, kept.drops)
     }
 
-    fn keep(&self, user_id: &str, rights: &Arc<Rights>, mark: u64) {
+    fn keep(&self, user_id: &str, known: Known, mark: u64) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         if kept.drops != mark {
             return;
@@ -91,7 +106,7 @@ impl RightsCache {
         if kept.by_user.len() >= MAX_USERS {
             kept.by_user.clear();
         }
-        kept.by_user.insert(user_id.to_owned(), Arc::clone(rights));
+        kept.by_user.insert(user_id.to_owned(), known);
     }
 
     pub(super) fn forget(&self, touched: &Touched) {
@@ -103,6 +118,11 @@ impl RightsCache {
         match touched {
             Touched::User(id) => {
                 kept.by_user.remove(id.as_str());
+            }
+            Touched::Users(ids) => {
+                for id in ids {
+                    kept.by_user.remove(id.as_str());
+                }
             }
             Touched::Nothing | Touched::Everybody => kept.by_user.clear(),
         }
@@ -118,14 +138,15 @@ impl Store {
         // Freshness before the look: proven afterwards, it would say nothing of what was found. The mark before the
         // read: what changes meanwhile is not kept.
         let fresh = self.rights.is_fresh();
-        let (kept, mark) = self.rights.look(user_id);
+        let now = self.rights.clock.now();
+        let (kept, mark) = self.rights.look(user_id, now);
         if let (true, Some(rights)) = (fresh, kept) {
             return Ok(rights);
         }
         let Ok(id) = UserId::parse(user_id) else {
             return Ok(Arc::default());
         };
-        let Some(holdings) = self.find_holdings(&id).await? else {
+        let Some(holdings) = self.find_holdings(&id, now).await? else {
             // Not kept: anybody can make up ids.
             return Ok(Arc::default());
         };
@@ -138,7 +159,11 @@ impl Store {
                 .collect(),
         });
         if fresh {
-            self.rights.keep(user_id, &rights, mark);
+            let known = Known {
+                rights: Arc::clone(&rights),
+                until: holdings.until,
+            };
+            self.rights.keep(user_id, known, mark);
         }
         Ok(rights)
     }
@@ -172,7 +197,8 @@ fn touched(event: &StoredEvent) -> Touched {
         kinds::USER_CREATED
         | kinds::USER_UPDATED
         | kinds::PASSWORD_CHANGED
-        | kinds::USER_TYPE_CHANGED => Touched::Nothing,
+        | kinds::USER_TYPE_CHANGED
+        | kinds::SUBSCRIPTION_CHANGED => Touched::Nothing,
         kinds::USER_STATUS_CHANGED | kinds::USER_DELETED | kinds::USER_RIGHTS_CHANGED => event
             .payload
             .get("user_id")
@@ -187,12 +213,21 @@ fn touched(event: &StoredEvent) -> Touched {
 
 #[cfg(test)]
 mod tests {
-    use identity_kit::clock::{ManualClock, Timestamp};
+    use identity_kit::clock::ManualClock;
 
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn known(until: Option<Timestamp>) -> Known {
+        Known {
+            rights: Arc::default(),
+            until,
+        }
+    }
+
     fn cache() -> (Arc<ManualClock>, Arc<RightsCache>) {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
+        let clock = Arc::new(ManualClock::new(NOW));
         let cache = RightsCache::new(clock.clone(), Duration::from_secs(5));
         (clock, Arc::new(cache))
     }
@@ -220,13 +255,22 @@ mod tests {
     #[test]
     fn what_was_read_before_a_change_is_not_kept_after_it() {
         let (_, cache) = cache();
-        let (_, mark) = cache.look("a");
+        let (_, mark) = cache.look("a", NOW);
         cache.forget(&Touched::User(UserId::stored("a".to_owned())));
-        cache.keep("a", &Arc::default(), mark);
-        assert_eq!(cache.look("a").0, None);
-        let (_, mark) = cache.look("a");
-        cache.keep("a", &Arc::default(), mark);
-        assert!(cache.look("a").0.is_some());
+        cache.keep("a", known(None), mark);
+        assert_eq!(cache.look("a", NOW).0, None);
+        let (_, mark) = cache.look("a", NOW);
+        cache.keep("a", known(None), mark);
+        assert!(cache.look("a", NOW).0.is_some());
+    }
+
+    #[test]
+    fn what_may_have_ended_is_never_told_from_memory() {
+        let (_, cache) = cache();
+        let end = Timestamp::from_micros(NOW.as_micros() + 1);
+        cache.keep("a", known(Some(end)), 0);
+        assert!(cache.look("a", NOW).0.is_some());
+        assert_eq!(cache.look("a", end).0, None);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::{
     entity::{permission, role, role_permission},
     error::taken,
     event::{self, kinds},
-    held, request,
+    held::{self, Hold},
+    request,
     rights::Touched,
 };
 use crate::domain::{
@@ -164,18 +165,19 @@ impl Store {
         caller: UserId,
         id: RoleId,
         etag: Option<Etag>,
+        now: Timestamp,
     ) -> Result<Done<()>, Error> {
         self.write(
             Touched::Everybody,
             (caller, id, etag),
-            |transaction, (caller, id, etag)| {
+            move |transaction, (caller, id, etag)| {
                 Box::pin(async move {
                     let role = lock(transaction, id).await?;
                     if role.built_in {
                         return Err(Refusal::BuiltIn.into());
                     }
-                    held::refuse_more_than_held(transaction, caller, slice::from_ref(&role))
-                        .await?;
+                    let lost = slice::from_ref(&role);
+                    held::refuse_more_than_held(transaction, caller, lost, Hold::At(now)).await?;
                     check_etag(&role, etag.as_ref())?;
                     role::Entity::delete_by_id(id.as_str())
                         .exec(transaction)

@@ -3,14 +3,15 @@
 use identity_kit::{clock::Timestamp, database::WriteTransaction};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait,
+    TryInsertResult,
 };
 
 use super::{
     Done, Error, Store,
     entity::{permission, role_permission},
     event::{self, kinds},
-    grants::{inserted, permissions_to_give},
-    held,
+    grants::permissions_to_give,
+    held::{self, Hold},
     rights::Touched,
     role,
 };
@@ -39,7 +40,8 @@ impl Store {
                 Box::pin(async move {
                     lock_changeable(transaction, role_id).await?;
                     let wanted = permissions_to_give(transaction, ids).await?;
-                    held::refuse_unless_held(transaction, caller, &wanted).await?;
+                    // What a role has stays there, so whoever adds it must hold it without end.
+                    held::refuse_unless_held(transaction, caller, &wanted, Hold::Forever).await?;
                     let given = add_to_role(transaction, role_id, ids, now).await?;
                     if given > 0 {
                         event::role(transaction, kinds::ROLE_CHANGED, role_id);
@@ -60,15 +62,16 @@ impl Store {
         caller: UserId,
         role_id: RoleId,
         ids: Vec<PermissionId>,
+        now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         self.write(
             Touched::Everybody,
             (caller, role_id, ids),
-            |transaction, (caller, role_id, ids)| {
+            move |transaction, (caller, role_id, ids)| {
                 Box::pin(async move {
                     lock_changeable(transaction, role_id).await?;
                     let had = permissions_to_take(transaction, role_id, ids).await?;
-                    held::refuse_unless_held(transaction, caller, &had).await?;
+                    held::refuse_unless_held(transaction, caller, &had, Hold::At(now)).await?;
                     let taken = role_permission::Entity::delete_many()
                         .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
                         .filter(
@@ -106,6 +109,13 @@ pub(super) async fn add_to_role(
         .exec_without_returning(transaction)
         .await?;
     Ok(inserted(&result))
+}
+
+const fn inserted(result: &TryInsertResult<u64>) -> u64 {
+    match result {
+        TryInsertResult::Inserted(rows) => *rows,
+        TryInsertResult::Empty | TryInsertResult::Conflicted => 0,
+    }
 }
 
 async fn lock_changeable(transaction: &WriteTransaction, id: &RoleId) -> Result<(), Error> {

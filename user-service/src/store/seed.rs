@@ -109,6 +109,7 @@ impl Store {
                         user_id: Set(user.id.as_str().to_owned()),
                         role_id: Set(admin.into_string()),
                         created_at: Set(now.as_micros()),
+                        ends_at: Set(None),
                     })
                     .exec_without_returning(transaction)
                     .await?;

@@ -1,21 +1,23 @@
-//! What a user holds and why: each permission with everything that gives it.
+//! What a user holds and why: each permission with everything that gives it. What has ended at the moment of the read,
+//! `$2`, gives nothing, whether or not its row is still there.
 
-use std::iter;
-
+use identity_kit::{clock::Timestamp, database::StoreError};
 use sea_orm::{DbBackend, FromQueryResult, Statement, Value};
 
-use super::{Error, Store, entity::permission};
+use super::{Error, Store, access::end_of, corrupt, entity::permission};
 use crate::domain::{
-    access::{EffectivePermission, Source, Standing},
+    access::{EffectivePermission, Giver, Source, Standing},
     id::UserId,
     name::{PermissionName, RoleName},
     page::{NameCursor, Page},
 };
 
-/// Whether the user `$1` holds the permission `p` directly.
+/// The end of the direct grant of the permission `p` to the user `$1` as text, empty when it never ends; no text at all
+/// when there is none.
 macro_rules! direct {
     () => {
-        "EXISTS (SELECT 1 FROM user_permissions up WHERE up.user_id = $1 AND up.permission_id = p.id)"
+        "(SELECT COALESCE(CAST(up.ends_at AS text), '') FROM user_permissions up
+            WHERE up.user_id = $1 AND up.permission_id = p.id AND (up.ends_at IS NULL OR up.ends_at > $2))"
     };
 }
 
@@ -27,12 +29,14 @@ macro_rules! gives {
     };
 }
 
-/// Names of roles of the user `$1` that give the permission `p`, joined by commas.
+/// `name end` of the roles of the user `$1` that give the permission `p`, joined by commas; the end is empty where there
+/// is none.
 macro_rules! own_roles {
     () => {
         concat!(
-            "(SELECT string_agg(r.name, ',') FROM user_roles ur JOIN roles r ON r.id = ur.role_id
-                WHERE ur.user_id = $1 AND ",
+            "(SELECT string_agg(r.name || ' ' || COALESCE(CAST(ur.ends_at AS text), ''), ',')
+                FROM user_roles ur JOIN roles r ON r.id = ur.role_id
+                WHERE ur.user_id = $1 AND (ur.ends_at IS NULL OR ur.ends_at > $2) AND ",
             gives!(),
             ")"
         )
@@ -42,16 +46,18 @@ macro_rules! own_roles {
 /// From what is given to the user, which is little; only who has the role admin holds all there are.
 const HELD: &str = concat!(
     "WITH given AS (
-        SELECT up.permission_id AS id FROM user_permissions up WHERE up.user_id = $1
+        SELECT up.permission_id AS id FROM user_permissions up
+            WHERE up.user_id = $1 AND (up.ends_at IS NULL OR up.ends_at > $2)
         UNION
         SELECT rp.permission_id FROM user_roles ur JOIN role_permissions rp ON rp.role_id = ur.role_id
-            WHERE ur.user_id = $1
+            WHERE ur.user_id = $1 AND (ur.ends_at IS NULL OR ur.ends_at > $2)
         UNION
         SELECT every.id FROM (SELECT p.id FROM user_roles ur JOIN roles r ON r.id = ur.role_id AND r.built_in
-            CROSS JOIN permissions p WHERE ur.user_id = $1 AND p.name > $2 ORDER BY p.name LIMIT $3) every
+            CROSS JOIN permissions p WHERE ur.user_id = $1 AND (ur.ends_at IS NULL OR ur.ends_at > $2)
+            AND p.name > $3 ORDER BY p.name LIMIT $4) every
     ), page AS (
-        SELECT p.* FROM given CROSS JOIN permissions p WHERE p.id = given.id AND p.name > $2
-            ORDER BY p.name LIMIT $3
+        SELECT p.* FROM given CROSS JOIN permissions p WHERE p.id = given.id AND p.name > $3
+            ORDER BY p.name LIMIT $4
     )
     SELECT p.*, ",
     direct!(),
@@ -83,11 +89,13 @@ impl Store {
         user_id: &UserId,
         after: Option<&NameCursor>,
         size: u64,
+        now: Timestamp,
     ) -> Result<Page<EffectivePermission, NameCursor>, Error> {
         let after = after.map_or("", |cursor| cursor.name.as_str());
         let limit = i64::try_from(size).unwrap_or(i64::MAX).saturating_add(1);
         let values = [
             Value::from(user_id.as_str()),
+            Value::from(now.as_micros()),
             Value::from(after),
             Value::from(limit),
         ];
@@ -95,7 +103,10 @@ impl Store {
         let rows = HeldRow::find_by_statement(statement)
             .all(self.database.reader())
             .await?;
-        let items = rows.into_iter().map(EffectivePermission::from).collect();
+        let items = rows
+            .into_iter()
+            .map(EffectivePermission::try_from)
+            .collect::<Result<_, _>>()?;
         Ok(Page::cut(items, size, |item: &EffectivePermission| {
             NameCursor {
                 name: item.permission.name.as_str().to_owned(),
@@ -111,24 +122,34 @@ impl Store {
         &self,
         user_id: &UserId,
         names: &[PermissionName],
+        now: Timestamp,
     ) -> Result<Vec<Standing>, Error> {
-        let statement = standings(self.database.backend(), user_id, names);
+        let statement = standings(self.database.backend(), user_id, names, now);
         let rows = StandingRow::find_by_statement(statement)
             .all(self.database.reader())
             .await?;
-        Ok(rows.into_iter().map(Standing::from).collect())
+        Ok(rows
+            .into_iter()
+            .map(Standing::try_from)
+            .collect::<Result<_, _>>()?)
     }
 }
 
-fn standings(backend: DbBackend, user_id: &UserId, names: &[PermissionName]) -> Statement {
-    let places: Vec<_> = (2..names.len() + 2)
+fn standings(
+    backend: DbBackend,
+    user_id: &UserId,
+    names: &[PermissionName],
+    now: Timestamp,
+) -> Statement {
+    let places: Vec<_> = (3..names.len() + 3)
         .map(|place| format!("${place}"))
         .collect();
-    let values = iter::once(user_id.as_str()).chain(names.iter().map(PermissionName::as_str));
+    let about = [Value::from(user_id.as_str()), Value::from(now.as_micros())];
+    let names = names.iter().map(|name| Value::from(name.as_str()));
     Statement::from_sql_and_values(
         backend,
         format!("{STANDINGS}({})", places.join(", ")),
-        values.map(Value::from),
+        about.into_iter().chain(names),
     )
 }
 
@@ -136,44 +157,63 @@ fn standings(backend: DbBackend, user_id: &UserId, names: &[PermissionName]) -> 
 struct HeldRow {
     #[sea_orm(nested)]
     permission: permission::Model,
-    direct: bool,
+    direct: Option<String>,
     roles: Option<String>,
 }
 
 #[derive(FromQueryResult)]
 struct StandingRow {
     name: String,
-    direct: bool,
+    direct: Option<String>,
     roles: Option<String>,
     granting: Option<String>,
 }
 
-impl From<HeldRow> for EffectivePermission {
-    fn from(row: HeldRow) -> Self {
-        Self {
+impl TryFrom<HeldRow> for EffectivePermission {
+    type Error = StoreError;
+
+    fn try_from(row: HeldRow) -> Result<Self, StoreError> {
+        Ok(Self {
             permission: row.permission.into(),
-            sources: sources(row.direct, row.roles.as_deref()),
-        }
+            sources: sources(row.direct.as_deref(), row.roles.as_deref())?,
+        })
     }
 }
 
-impl From<StandingRow> for Standing {
-    fn from(row: StandingRow) -> Self {
-        Self {
+impl TryFrom<StandingRow> for Standing {
+    type Error = StoreError;
+
+    fn try_from(row: StandingRow) -> Result<Self, StoreError> {
+        Ok(Self {
             name: PermissionName::stored(row.name),
-            sources: sources(row.direct, row.roles.as_deref()),
+            sources: sources(row.direct.as_deref(), row.roles.as_deref())?,
             granting_roles: role_names(row.granting.as_deref()),
-        }
+        })
     }
 }
 
 /// The direct grant first, then roles by name.
-fn sources(direct: bool, roles: Option<&str>) -> Vec<Source> {
-    let direct = direct.then_some(Source::Direct);
-    direct
-        .into_iter()
-        .chain(role_names(roles).into_iter().map(Source::Role))
-        .collect()
+fn sources(direct: Option<&str>, roles: Option<&str>) -> Result<Vec<Source>, StoreError> {
+    let mut sources = Vec::new();
+    if let Some(end) = direct {
+        sources.push(Source {
+            giver: Giver::Direct,
+            ends_at: end_of(end)?,
+        });
+    }
+    // A space sorts before every character of a name, so this is the order of the names.
+    let mut roles: Vec<_> = roles.unwrap_or_default().split_terminator(',').collect();
+    roles.sort_unstable();
+    for role in roles {
+        let (name, end) = role
+            .split_once(' ')
+            .ok_or_else(|| corrupt("a role that gives something has no end"))?;
+        sources.push(Source {
+            giver: Giver::Role(RoleName::stored(name.to_owned())),
+            ends_at: end_of(end)?,
+        });
+    }
+    Ok(sources)
 }
 
 /// The parts of `name,name`, sorted.

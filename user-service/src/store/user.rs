@@ -86,7 +86,7 @@ impl Store {
             (caller, id, change, etag),
             move |transaction, (caller, id, change, etag)| {
                 Box::pin(async move {
-                    let user = held::lock_inferior(transaction, caller, id).await?;
+                    let user = held::lock_inferior(transaction, caller, id, now).await?;
                     check_etag(&user, etag.as_ref())?;
                     if change.is_empty() {
                         return Ok(user);
@@ -130,7 +130,7 @@ impl Store {
                 Box::pin(async move {
                     // Before the user's row: every transaction takes the two locks in this order.
                     let admin = administrators::lock(transaction).await?;
-                    let user = held::lock_inferior(transaction, caller, id).await?;
+                    let user = held::lock_inferior(transaction, caller, id, now).await?;
                     if user.status == status {
                         return Ok(user);
                     }
@@ -163,15 +163,16 @@ impl Store {
         caller: UserId,
         id: UserId,
         etag: Option<Etag>,
+        now: Timestamp,
     ) -> Result<Done<()>, Error> {
         let touched = Touched::User(id.clone());
         self.write(
             touched,
             (caller, id, etag),
-            |transaction, (caller, id, etag)| {
+            move |transaction, (caller, id, etag)| {
                 Box::pin(async move {
                     let admin = administrators::lock(transaction).await?;
-                    let user = held::lock_inferior(transaction, caller, id).await?;
+                    let user = held::lock_inferior(transaction, caller, id, now).await?;
                     check_etag(&user, etag.as_ref())?;
                     administrators::spare_the_last(transaction, &admin, &user).await?;
                     request::forget(transaction, id).await?;

@@ -2,6 +2,7 @@
 
 mod narrow;
 
+use identity_kit::clock::Timestamp;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, Order, QueryFilter,
     QueryOrder, QuerySelect, QueryTrait, Select, sea_query::Expr,
@@ -21,7 +22,7 @@ const COUNTED: u64 = 10_000;
 const MATCHED: &str = "matched";
 
 impl Store {
-    /// A page of at most `size` users after a place.
+    /// A page of at most `size` users after a place; whose role has ended at `now` has it no longer.
     ///
     /// # Errors
     /// `ListTooBroad`; when the database does not answer.
@@ -30,9 +31,10 @@ impl Store {
         filter: &UserFilter,
         after: Option<&UserCursor>,
         size: u64,
+        now: Timestamp,
     ) -> Result<Page<User, UserCursor>, Error> {
         let backend = self.database.backend();
-        let narrow = Narrow::all(filter);
+        let narrow = Narrow::all(filter, now);
         let first = fewest(self, &narrow).await.map_err(too_broad)?;
         let rows = ordered(query(filter, &narrow, first, backend), filter.order, after)
             .limit(size + 1)
@@ -67,9 +69,9 @@ impl Store {
     ///
     /// # Errors
     /// `ListTooBroad`; when the database does not answer.
-    pub async fn count_users(&self, filter: &UserFilter) -> Result<u64, Error> {
+    pub async fn count_users(&self, filter: &UserFilter, now: Timestamp) -> Result<u64, Error> {
         let backend = self.database.backend();
-        let narrow = Narrow::all(filter);
+        let narrow = Narrow::all(filter, now);
         let first = fewest(self, &narrow).await.map_err(too_broad)?;
         let ids = query(filter, &narrow, first, backend)
             .select_only()

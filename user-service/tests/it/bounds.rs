@@ -43,6 +43,7 @@ async fn a_user_has_at_most_a_hundred_roles() {
             let request = wire::AssignRolesRequest {
                 user_id: user_id.clone(),
                 role_ids,
+                expire_time: None,
             };
             let mut roles = world.roles();
             let answer = roles.assign_roles(world.by_admin(request)).await?;
@@ -68,6 +69,7 @@ async fn a_user_has_at_most_a_hundred_permissions_directly() {
             let request = wire::GrantUserPermissionsRequest {
                 user_id: user_id.clone(),
                 permission_ids,
+                expire_time: None,
             };
             let mut permissions = world.permissions();
             let answer = permissions

@@ -7,8 +7,8 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 use user_service::store::kinds::{
     PASSWORD_CHANGED, PERMISSION_CHANGED, PERMISSION_DELETED, ROLE_CHANGED, ROLE_DELETED,
-    USER_CREATED, USER_DELETED, USER_RIGHTS_CHANGED, USER_STATUS_CHANGED, USER_TYPE_CHANGED,
-    USER_UPDATED,
+    SUBSCRIPTION_CHANGED, USER_CREATED, USER_DELETED, USER_RIGHTS_CHANGED, USER_STATUS_CHANGED,
+    USER_TYPE_CHANGED, USER_UPDATED,
 };
 
 use crate::harness::World;
@@ -152,6 +152,73 @@ fn rights(user_id: &str) -> Vec<Step> {
     ]
 }
 
+/// What is given with another end changes, and with the same one does not.
+fn ends(user_id: &str) -> Vec<Step> {
+    const TELLS: &[&str] = &[USER_RIGHTS_CHANGED];
+    let (role, permission) = ("RoleService", "PermissionService");
+    let give = |things: &str, id: &str, year: u32| {
+        let end = format!("{year}-01-01T00:00:00Z");
+        json!({ "user_id": user_id, things: [id], "expire_time": end })
+    };
+    let roles = |year| give("role_ids", "clerk", year);
+    let items = |year| json!({ "items": [roles(year)] });
+    let permissions = |year| give("permission_ids", "sing", year);
+    vec![
+        (role, "AssignRoles", roles(2990), TELLS),
+        (role, "AssignRoles", roles(2991), TELLS),
+        (role, "AssignRoles", roles(2991), &[]),
+        (role, "BatchAssignRoles", items(2991), &[]),
+        (role, "BatchAssignRoles", items(2992), TELLS),
+        (permission, "GrantUserPermissions", permissions(2990), TELLS),
+        (permission, "GrantUserPermissions", permissions(2991), TELLS),
+        (permission, "GrantUserPermissions", permissions(2991), &[]),
+    ]
+}
+
+fn subscriptions(user_id: &str) -> Vec<Step> {
+    const SERVICE: &str = "SubscriptionService";
+    const TELLS: &[&str] = &[SUBSCRIPTION_CHANGED];
+    let end = "2990-01-01T00:00:00Z";
+    let create = json!({
+        "user_id": user_id, "plan": "BASIC", "expire_time": end, "request_id": "subscribe",
+    });
+    let plan = |plan: &str| json!({ "user_id": user_id, "subscription": { "plan": plan } });
+    let cancel = |mode: &str| json!({ "user_id": user_id, "mode": mode });
+    let renew = json!({ "user_id": user_id, "expire_time": end });
+    vec![
+        (SERVICE, "CreateSubscription", create.clone(), TELLS),
+        (SERVICE, "CreateSubscription", create, &[]),
+        (SERVICE, "UpdateSubscription", plan("PREMIUM"), TELLS),
+        (SERVICE, "UpdateSubscription", plan("PREMIUM"), &[]),
+        (SERVICE, "UpdateSubscription", plan("GOLD"), &[]),
+        (
+            SERVICE,
+            "CancelSubscription",
+            cancel("CANCEL_MODE_AT_END"),
+            TELLS,
+        ),
+        (
+            SERVICE,
+            "CancelSubscription",
+            cancel("CANCEL_MODE_AT_END"),
+            &[],
+        ),
+        (
+            SERVICE,
+            "CancelSubscription",
+            cancel("CANCEL_MODE_NOW"),
+            TELLS,
+        ),
+        (
+            SERVICE,
+            "CancelSubscription",
+            cancel("CANCEL_MODE_NOW"),
+            &[],
+        ),
+        (SERVICE, "RenewSubscription", renew, TELLS),
+    ]
+}
+
 fn named_things() -> Vec<Step> {
     let (role, permission, kind) = ("RoleService", "PermissionService", "UserTypeService");
     let new = json!({ "name": "new", "request_id": "new" });
@@ -269,6 +336,8 @@ async fn every_write_tells_what_it_changes_and_nothing_else() {
         let steps = [
             users(&user_id),
             rights(&user_id),
+            ends(&user_id),
+            subscriptions(&user_id),
             named_things(),
             deletions(&user_id),
         ];

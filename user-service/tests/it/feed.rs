@@ -14,6 +14,7 @@ async fn assign(world: &World, user_id: &str, role: &str) {
     let request = wire::AssignRolesRequest {
         user_id: user_id.into(),
         role_ids: vec![world.role(role).await],
+        expire_time: None,
     };
     let answer = world.roles().assign_roles(world.by_admin(request)).await;
     answer.unwrap();

@@ -21,6 +21,7 @@ async fn nobody_gives_what_they_do_not_hold() {
             let request = wire::AssignRolesRequest {
                 user_id: taker.id.clone(),
                 role_ids: vec![world.role(role).await],
+                expire_time: None,
             };
             let refused = world
                 .roles()
@@ -31,6 +32,7 @@ async fn nobody_gives_what_they_do_not_hold() {
         let give = |id: String| wire::GrantUserPermissionsRequest {
             user_id: taker.id.clone(),
             permission_ids: vec![id],
+            expire_time: None,
         };
         let held = give(world.permission("users.read").await);
         let answer = world
@@ -251,6 +253,7 @@ async fn what_is_absent_is_named() {
         let roles = |user_id: &str, role: &str| wire::AssignRolesRequest {
             user_id: user_id.into(),
             role_ids: vec![role.into()],
+            expire_time: None,
         };
         let viewer = world.role("viewer").await;
         let refused = world
@@ -266,6 +269,7 @@ async fn what_is_absent_is_named() {
         let request = wire::GrantUserPermissionsRequest {
             user_id: user.id,
             permission_ids: vec!["nothing".into()],
+            expire_time: None,
         };
         let refused = world
             .permissions()

@@ -1,5 +1,6 @@
 //! A running service on a database of its own, an issuer of tokens, and clients.
 
+mod clock;
 mod dynamic;
 mod grants;
 mod issuer;
@@ -36,7 +37,8 @@ use identity_proto::user::v1::{
     self as wire, credential_service_client::CredentialServiceClient,
     permission_service_client::PermissionServiceClient,
     revision_service_client::RevisionServiceClient, role_service_client::RoleServiceClient,
-    user_service_client::UserServiceClient, user_type_service_client::UserTypeServiceClient,
+    subscription_service_client::SubscriptionServiceClient, user_service_client::UserServiceClient,
+    user_type_service_client::UserTypeServiceClient,
 };
 use prometheus::Registry;
 use sea_orm::ConnectionTrait as _;
@@ -53,6 +55,7 @@ use user_service::{
     store::migration::Migrator,
 };
 
+pub(crate) use clock::{MovedClock, until};
 use issuer::Issuer;
 pub(crate) use replica::Replica;
 pub(crate) use watcher::{Watcher, start};
@@ -67,6 +70,7 @@ pub(crate) struct World {
     pub(crate) app: App,
     pub(crate) config: Config,
     pub(crate) admin: wire::User,
+    pub(crate) clock: Arc<MovedClock>,
     public: Channel,
     internal: Channel,
     issuer: Issuer,
@@ -90,7 +94,8 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let config = config(&folder, database.url());
         let issuer = Issuer::new();
-        let (app, shutdown) = launch(&config, &issuer).await;
+        let clock = Arc::new(MovedClock::default());
+        let (app, shutdown) = launch(&config, &issuer, &clock).await;
         let addresses = app.addresses();
         let admin = app
             .store()
@@ -105,6 +110,7 @@ impl World {
             app,
             config,
             admin: wire::User::default(),
+            clock,
             public: lazy(addresses.public),
             internal: lazy(addresses.internal),
             issuer,
@@ -147,6 +153,10 @@ impl World {
         RevisionServiceClient::new(self.public.clone())
     }
 
+    pub(crate) fn subscriptions(&self) -> SubscriptionServiceClient<Channel> {
+        SubscriptionServiceClient::new(self.public.clone())
+    }
+
     pub(crate) fn credentials(&self) -> CredentialServiceClient<Channel> {
         CredentialServiceClient::new(self.internal.clone())
     }
@@ -171,20 +181,18 @@ impl World {
 
     /// A good token of a user who logged in an hour ago.
     pub(crate) fn old_token(&self, user_id: &str) -> String {
-        let now = SystemClock.now().seconds();
+        let now = self.clock.now().seconds();
         self.issuer.token_of(user_id, now + 600, now - 3_600)
     }
 
     /// A good token of a user.
     pub(crate) fn token(&self, user_id: &str) -> String {
-        self.issuer
-            .token(user_id, SystemClock.now().seconds() + 600)
+        self.issuer.token(user_id, self.clock.now().seconds() + 600)
     }
 
     /// A token of a user that ended long ago.
     pub(crate) fn expired_token(&self, user_id: &str) -> String {
-        self.issuer
-            .token(user_id, SystemClock.now().seconds() - 600)
+        self.issuer.token(user_id, self.clock.now().seconds() - 600)
     }
 
     /// A fresh user with nothing but a profile.
@@ -248,8 +256,8 @@ impl World {
 }
 
 /// A service that believes an issuer, on free ports.
-async fn launch(config: &Config, issuer: &Issuer) -> (App, Shutdown) {
-    let clock: SharedClock = Arc::new(SystemClock);
+async fn launch(config: &Config, issuer: &Issuer, clock: &Arc<MovedClock>) -> (App, Shutdown) {
+    let clock: SharedClock = Arc::clone(clock) as SharedClock;
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let access = access(issuer, &clock);
     let shutdown = Shutdown::manual();

@@ -1,28 +1,11 @@
 //! Two processes on one database: what one takes away, the other no longer has.
 
-use std::time::Duration;
-
 use identity_guard::ErrorReason;
 use identity_proto::user::v1 as wire;
 use sea_orm::DbBackend;
 use tonic::Status;
 
-use crate::harness::{Replica, World, reason};
-
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Asks a condition until it holds.
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let holds = async {
-        while !condition().await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, holds)
-        .await
-        .unwrap_or_else(|_| panic!("{what} does not happen"));
-}
+use crate::harness::{Replica, World, reason, until};
 
 async fn list(world: &World, replica: &Replica, user_id: &str) -> Result<(), Status> {
     let request = world.by(user_id, wire::ListUsersRequest::default());

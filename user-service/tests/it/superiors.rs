@@ -85,6 +85,7 @@ async fn assign(world: &World, caller: &str, user_id: &str) -> Result<(), Status
     let request = wire::AssignRolesRequest {
         user_id: user_id.into(),
         role_ids: vec![role],
+        expire_time: None,
     };
     let mut roles = world.roles();
     roles
@@ -97,6 +98,7 @@ async fn grant(world: &World, caller: &str, user_id: &str) -> Result<(), Status>
     let request = wire::GrantUserPermissionsRequest {
         user_id: user_id.into(),
         permission_ids: vec![world.permission("users.update").await],
+        expire_time: None,
     };
     let mut permissions = world.permissions();
     permissions
@@ -249,7 +251,7 @@ async fn nobody_acts_on_somebody_who_has_just_become_more() {
             let role = RoleId::new(admin.clone());
             let assigned = tokio::spawn(async move {
                 store
-                    .assign_roles(giver, UserId::new(user_id), vec![role], now)
+                    .assign_roles(giver, UserId::new(user_id), vec![role], None, now)
                     .await
             });
             let (store, actor, user_id) = (

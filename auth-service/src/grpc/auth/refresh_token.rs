@@ -94,10 +94,11 @@ async fn rotate(
     if !refresh::rotate(&authority.database, &rotation, &authority.policy).await? {
         return Ok(None);
     }
-    let expires_at = rotation.times.token_expires_at;
+    let access_token =
+        authority.access_token(&stored.session, &access, rotation.times.token_expires_at)?;
     Ok(Some(IssuedTokens {
-        access_token: authority.access_token(&stored.session, &access, expires_at)?,
-        access_token_expires_at: expires_at,
+        access_token: access_token.text,
+        access_token_expires_at: access_token.expires_at,
         refresh_token: successor,
         refresh_token_expires_at: rotation.times.idle_expires_at,
         session_id: stored.session.id.clone(),
@@ -146,10 +147,11 @@ async fn regain(
         return Ok(None);
     };
     tracing::info!(session_id = %stored.session.id, "a lost refresh was given again");
-    let expires_at = rotation.times.token_expires_at;
+    let access_token =
+        authority.access_token(&stored.session, &access, rotation.times.token_expires_at)?;
     Ok(Some(IssuedTokens {
-        access_token: authority.access_token(&stored.session, &access, expires_at)?,
-        access_token_expires_at: expires_at,
+        access_token: access_token.text,
+        access_token_expires_at: access_token.expires_at,
         refresh_token: successor,
         refresh_token_expires_at: regained.idle_expires_at,
         session_id: stored.session.id.clone(),

@@ -79,7 +79,7 @@ fn render(answer: Answer) -> ValidateTokenResponse {
         user_id: claims.sub.clone(),
         session_id: claims.sid.clone(),
         client_id: claims.client_id.clone(),
-        roles: answer.access.roles,
+        roles: answer.access.role_names(),
         permissions: answer.access.effective_permissions,
         amr: claims.amr.clone(),
         auth_time: Some(Timestamp::from_seconds(claims.auth_time).into()),

@@ -29,6 +29,7 @@ mod replicas;
 mod settings;
 mod shutdown;
 mod start_order;
+mod subscriptions;
 mod suspension;
 mod telemetry;
 mod timing;

@@ -200,6 +200,7 @@ async fn administrator(world: &World) -> Person {
     let request = identity_proto::user::v1::AssignRolesRequest {
         user_id: person.id.clone(),
         role_ids: vec![world.role_id("admin").await],
+        expire_time: None,
     };
     let answer = world.api.roles(&world.admin).assign_roles(request).await;
     answer.unwrap();

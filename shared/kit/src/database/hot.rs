@@ -50,15 +50,17 @@ impl<DB: sqlx::Database> Hot<DB> {
         }
     }
 
-    /// The first row of a statement with one parameter.
+    /// The first row of a statement with one parameter, or with a number as the second one.
     pub(super) async fn first(
         &self,
         sql: &'static str,
         key: &str,
+        number: Option<i64>,
     ) -> Result<Option<QueryResult>, DbErr>
     where
         for<'c> &'c mut DB::Connection: Executor<'c, Database = DB>,
         for<'q> &'q str: Encode<'q, DB> + Type<DB>,
+        for<'q> i64: Encode<'q, DB> + Type<DB>,
         DB::Arguments: IntoArguments<DB>,
         QueryResult: From<DB::Row>,
     {
@@ -76,8 +78,11 @@ impl<DB: sqlx::Database> Hot<DB> {
             },
         };
         // When it fails, or the caller leaves in the middle, the pool has the connection back and looks at it.
-        let row = sqlx::query(sql)
-            .bind(key)
+        let mut query = sqlx::query(sql).bind(key);
+        if let Some(number) = number {
+            query = query.bind(number);
+        }
+        let row = query
             .fetch_optional(&mut *used.connection)
             .await
             .map_err(|error| DbErr::Query(cause(error)))?;

@@ -17,7 +17,7 @@ pub(super) async fn handle(
     request: Request<GetCredentialRequest>,
 ) -> Result<GetCredentialResponse, Failure> {
     let key = parse(request.get_ref())?;
-    let found = context.store.find_credential(&key).await?;
+    let found = context.store.find_credential(&key, context.now()).await?;
     let found = found.ok_or_else(|| match key {
         CredentialKey::User(id) => Refusal::UserNotFound(id.into_string()),
         // What was typed is nobody's id, and may be a slip that shows a password: it is not repeated.
@@ -30,7 +30,7 @@ pub(super) async fn handle(
             .unwrap_or_default(),
         password_change_required: found.change_required,
         credential_version: found.version,
-        access: Some(convert::access(found.access)),
+        access: Some(convert::access(found.access, &context.plans)),
         forbidden_passwords: found.forbidden,
     })
 }

@@ -18,10 +18,10 @@ pub(super) async fn handle(
 ) -> Result<GetAccessSnapshotResponse, Failure> {
     let (id, min_position) = parse(request.get_ref())?;
     context.reach(min_position.as_ref()).await?;
-    let access = context.store.find_access(&id).await?;
+    let access = context.store.find_access(&id, context.now()).await?;
     let access = access.ok_or_else(|| Refusal::UserNotFound(id.into_string()))?;
     Ok(GetAccessSnapshotResponse {
-        access: Some(convert::access(access)),
+        access: Some(convert::access(access, &context.plans)),
     })
 }
 

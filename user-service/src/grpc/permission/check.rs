@@ -33,15 +33,16 @@ pub(super) async fn handle(
 ) -> Result<CheckPermissionsResponse, Failure> {
     let question = parse(context, request.get_ref())?;
     context.reach(question.min_revision.as_ref()).await?;
+    let now = context.now();
     // The position is read first, so that the answers are never older than it says.
     let found = context
         .store
-        .find_full_user(&question.user_id, false)
+        .find_full_user(&question.user_id, false, now)
         .await?;
     let found = found.ok_or_else(|| Refusal::UserNotFound(question.user_id.as_str().to_owned()))?;
     let standings = context
         .store
-        .list_standings(&question.user_id, &question.permissions)
+        .list_standings(&question.user_id, &question.permissions, now)
         .await?;
     let standings: HashMap<_, _> = standings
         .iter()

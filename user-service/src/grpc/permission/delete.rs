@@ -16,7 +16,10 @@ pub(super) async fn handle(
 ) -> Result<DeletePermissionResponse, Failure> {
     let caller = caller_id(&user_caller(&request)?);
     let (id, etag) = parse(request.get_ref())?;
-    let done = context.store.delete_permission(caller, id, etag).await?;
+    let done = context
+        .store
+        .delete_permission(caller, id, etag, context.now())
+        .await?;
     Ok(DeletePermissionResponse {
         revision: context.revision(&done.position),
     })

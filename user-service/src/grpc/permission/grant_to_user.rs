@@ -1,13 +1,13 @@
 //! Gives permissions to a user directly.
 
-use identity_kit::{status::Failure, violations::Violations};
+use identity_kit::{clock::Timestamp, status::Failure, violations::Violations};
 use identity_proto::user::v1::{GrantUserPermissionsRequest, GrantUserPermissionsResponse};
 use tonic::Request;
 
 use super::super::{
     context::{Context, caller_id, user_caller},
     convert,
-    fields::{failure, list},
+    fields::{end, failure, list},
 };
 use crate::domain::id::{PermissionId, UserId};
 
@@ -16,18 +16,22 @@ pub(super) async fn handle(
     request: Request<GrantUserPermissionsRequest>,
 ) -> Result<GrantUserPermissionsResponse, Failure> {
     let caller = caller_id(&user_caller(&request)?);
-    let (user_id, permission_ids) = parse(request.get_ref())?;
+    let now = context.now();
+    let (user_id, permission_ids, ends_at) = parse(request.get_ref(), now)?;
     let done = context
         .store
-        .grant_user_permissions(caller, user_id, permission_ids, context.now())
+        .grant_user_permissions(caller, user_id, permission_ids, ends_at, now)
         .await?;
     Ok(GrantUserPermissionsResponse {
-        granted_count: convert::count(done.value)?,
+        granted_count: convert::count(done.value.new)?,
+        changed_count: convert::count(done.value.changed)?,
         revision: context.revision(&done.position),
     })
 }
 
-fn parse(request: &GrantUserPermissionsRequest) -> Result<(UserId, Vec<PermissionId>), Failure> {
+type Gift = (UserId, Vec<PermissionId>, Option<Timestamp>);
+
+fn parse(request: &GrantUserPermissionsRequest, now: Timestamp) -> Result<Gift, Failure> {
     let mut fields = Violations::new();
     let user_id = fields.take("user_id", UserId::parse(&request.user_id));
     let permission_ids = list(
@@ -37,8 +41,11 @@ fn parse(request: &GrantUserPermissionsRequest) -> Result<(UserId, Vec<Permissio
         true,
         PermissionId::parse,
     );
-    match (user_id, permission_ids) {
-        (Some(user_id), Some(permission_ids)) => Ok((user_id, permission_ids)),
+    let ends_at = end(&mut fields, "expire_time", request.expire_time, now);
+    match (user_id, permission_ids, ends_at) {
+        (Some(user_id), Some(permission_ids), Some(ends_at)) => {
+            Ok((user_id, permission_ids, ends_at))
+        }
         _ => Err(failure(fields)),
     }
 }

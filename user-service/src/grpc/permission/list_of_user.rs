@@ -30,7 +30,12 @@ pub(super) async fn handle(
     context.reach(query.min_revision.as_ref()).await?;
     let page = context
         .store
-        .list_user_permissions(&query.user_id, query.after.as_ref(), query.size)
+        .list_user_permissions(
+            &query.user_id,
+            query.after.as_ref(),
+            query.size,
+            context.now(),
+        )
         .await?;
     if page.items.is_empty() && context.store.find_user(&query.user_id).await?.is_none() {
         return Err(Refusal::UserNotFound(query.user_id.into_string()).into());

@@ -19,7 +19,7 @@ pub(super) async fn handle(
     let (user_id, permission_ids) = parse(request.get_ref())?;
     let done = context
         .store
-        .revoke_user_permissions(caller, user_id, permission_ids)
+        .revoke_user_permissions(caller, user_id, permission_ids, context.now())
         .await?;
     Ok(RevokeUserPermissionsResponse {
         revoked_count: convert::count(done.value)?,

@@ -1,13 +1,13 @@
 //! Gives roles to a user.
 
-use identity_kit::{status::Failure, violations::Violations};
+use identity_kit::{clock::Timestamp, status::Failure, violations::Violations};
 use identity_proto::user::v1::{AssignRolesRequest, AssignRolesResponse};
 use tonic::Request;
 
 use super::super::{
     context::{Context, caller_id, user_caller},
     convert,
-    fields::{failure, list},
+    fields::{end, failure, list},
 };
 use crate::domain::id::{RoleId, UserId};
 
@@ -16,18 +16,22 @@ pub(super) async fn handle(
     request: Request<AssignRolesRequest>,
 ) -> Result<AssignRolesResponse, Failure> {
     let caller = caller_id(&user_caller(&request)?);
-    let (user_id, role_ids) = parse(request.get_ref())?;
+    let now = context.now();
+    let (user_id, role_ids, ends_at) = parse(request.get_ref(), now)?;
     let done = context
         .store
-        .assign_roles(caller, user_id, role_ids, context.now())
+        .assign_roles(caller, user_id, role_ids, ends_at, now)
         .await?;
     Ok(AssignRolesResponse {
-        assigned_count: convert::count(done.value)?,
+        assigned_count: convert::count(done.value.new)?,
+        changed_count: convert::count(done.value.changed)?,
         revision: context.revision(&done.position),
     })
 }
 
-fn parse(request: &AssignRolesRequest) -> Result<(UserId, Vec<RoleId>), Failure> {
+type Gift = (UserId, Vec<RoleId>, Option<Timestamp>);
+
+fn parse(request: &AssignRolesRequest, now: Timestamp) -> Result<Gift, Failure> {
     let mut fields = Violations::new();
     let user_id = fields.take("user_id", UserId::parse(&request.user_id));
     let role_ids = list(
@@ -37,8 +41,9 @@ fn parse(request: &AssignRolesRequest) -> Result<(UserId, Vec<RoleId>), Failure>
         true,
         RoleId::parse,
     );
-    match (user_id, role_ids) {
-        (Some(user_id), Some(role_ids)) => Ok((user_id, role_ids)),
+    let ends_at = end(&mut fields, "expire_time", request.expire_time, now);
+    match (user_id, role_ids, ends_at) {
+        (Some(user_id), Some(role_ids), Some(ends_at)) => Ok((user_id, role_ids, ends_at)),
         _ => Err(failure(fields)),
     }
 }

@@ -16,7 +16,10 @@ pub(super) async fn handle(
 ) -> Result<DeleteRoleResponse, Failure> {
     let caller = caller_id(&user_caller(&request)?);
     let (id, etag) = parse(request.get_ref())?;
-    let done = context.store.delete_role(caller, id, etag).await?;
+    let done = context
+        .store
+        .delete_role(caller, id, etag, context.now())
+        .await?;
     Ok(DeleteRoleResponse {
         revision: context.revision(&done.position),
     })

@@ -30,14 +30,24 @@ pub(super) async fn handle(
     context.reach(query.min_revision.as_ref()).await?;
     let page = context
         .store
-        .list_user_roles(&query.user_id, query.after.as_ref(), query.size)
+        .list_user_roles(
+            &query.user_id,
+            query.after.as_ref(),
+            query.size,
+            context.now(),
+        )
         .await?;
     if page.items.is_empty() && context.store.find_user(&query.user_id).await?.is_none() {
         return Err(Refusal::UserNotFound(query.user_id.into_string()).into());
     }
     Ok(ListUserRolesResponse {
         next_page_token: context.next_page_token(&caller, &fingerprint, page.next.as_ref()),
-        roles: page.items.into_iter().map(convert::role).collect(),
+        ends: page.items.iter().filter_map(convert::role_end).collect(),
+        roles: page
+            .items
+            .into_iter()
+            .map(|assigned| convert::role(assigned.role))
+            .collect(),
     })
 }
 

@@ -19,7 +19,7 @@ pub(super) async fn handle(
     let (role_id, permission_ids) = parse(request.get_ref())?;
     let done = context
         .store
-        .revoke_role_permissions(caller, role_id, permission_ids)
+        .revoke_role_permissions(caller, role_id, permission_ids, context.now())
         .await?;
     Ok(RevokeRolePermissionsResponse {
         revoked_count: convert::count(done.value)?,

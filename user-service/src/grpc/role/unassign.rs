@@ -19,7 +19,7 @@ pub(super) async fn handle(
     let (user_id, role_ids) = parse(request.get_ref())?;
     let done = context
         .store
-        .unassign_roles(caller, user_id, role_ids)
+        .unassign_roles(caller, user_id, role_ids, context.now())
         .await?;
     Ok(UnassignRolesResponse {
         unassigned_count: convert::count(done.value)?,

@@ -16,7 +16,10 @@ pub(super) async fn handle(
 ) -> Result<DeleteUserResponse, Failure> {
     let caller = caller_id(&user_caller(&request)?);
     let (id, etag) = parse(request.get_ref())?;
-    let done = context.store.delete_user(caller, id, etag).await?;
+    let done = context
+        .store
+        .delete_user(caller, id, etag, context.now())
+        .await?;
     Ok(DeleteUserResponse {
         revision: context.revision(&done.position),
     })

@@ -7,7 +7,12 @@ use identity_proto::user::v1::{
 use tonic::Request;
 
 use super::super::{context::Context, convert, fields::failure};
-use crate::domain::{export::PersonalData, id::UserId, refusal::Refusal};
+use crate::domain::{
+    export::{Given, PersonalData},
+    id::UserId,
+    name::{PermissionName, RoleName},
+    refusal::Refusal,
+};
 
 pub(super) async fn handle(
     context: &Context,
@@ -15,7 +20,7 @@ pub(super) async fn handle(
 ) -> Result<ExportUserResponse, Failure> {
     let (id, min_revision) = parse(context, request.get_ref())?;
     context.reach(min_revision.as_ref()).await?;
-    let found = context.store.find_personal_data(&id).await?;
+    let found = context.store.find_personal_data(&id, context.now()).await?;
     let found = found.ok_or_else(|| Refusal::UserNotFound(id.into_string()))?;
     render(context, found)
 }
@@ -34,10 +39,6 @@ fn parse(
 }
 
 fn render(context: &Context, data: PersonalData) -> Result<ExportUserResponse, Failure> {
-    let grant = |name, at| ExportedGrant {
-        name,
-        create_time: convert::time(at),
-    };
     let roles = data.roles.into_iter();
     let direct = data.direct.into_iter();
     let imports = data.imports.into_iter();
@@ -46,10 +47,10 @@ fn render(context: &Context, data: PersonalData) -> Result<ExportUserResponse, F
         user: Some(convert::user(data.user)),
         user_type: data.user_type.into_string(),
         roles: roles
-            .map(|(name, at)| grant(name.into_string(), at))
+            .map(|given| grant(given, RoleName::into_string))
             .collect(),
         direct_permissions: direct
-            .map(|(name, at)| grant(name.into_string(), at))
+            .map(|given| grant(given, PermissionName::into_string))
             .collect(),
         has_password: data.has_password,
         password_change_required: data.change_required,
@@ -63,4 +64,12 @@ fn render(context: &Context, data: PersonalData) -> Result<ExportUserResponse, F
             .collect(),
         remembered_requests: convert::count(data.remembered_requests)?,
     })
+}
+
+fn grant<T>(given: Given<T>, name: impl Fn(T) -> String) -> ExportedGrant {
+    ExportedGrant {
+        name: name(given.name),
+        create_time: convert::time(given.given_at),
+        expire_time: given.ends_at.and_then(convert::time),
+    }
 }

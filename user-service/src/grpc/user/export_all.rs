@@ -63,7 +63,9 @@ impl Export {
         }
         self.context.require_still(&self.caller, PERMISSION).await?;
         let store = &self.context.store;
-        let users = store.list_exported_users(self.after.as_ref()).await?;
+        let users = store
+            .list_exported_users(self.after.as_ref(), self.context.now())
+            .await?;
         let Some(last) = users.last() else {
             return Ok(self.revision.take().map(|revision| ExportUsersResponse {
                 users: Vec::new(),

@@ -17,12 +17,19 @@ pub(super) async fn handle(
 ) -> Result<GetUserResponse, Failure> {
     let (id, full, min_revision) = parse(context, request.get_ref())?;
     context.reach(min_revision.as_ref()).await?;
-    let found = context.store.find_full_user(&id, full).await?;
+    let found = context
+        .store
+        .find_full_user(&id, full, context.now())
+        .await?;
     let found = found.ok_or_else(|| Refusal::UserNotFound(id.into_string()))?;
     Ok(GetUserResponse {
         user: Some(convert::user(found.user)),
         roles: convert::role_names(found.roles),
         permissions: convert::permission_names(found.permissions),
+        features: found
+            .plan
+            .map(|plan| convert::features(&context.plans, &plan.name))
+            .unwrap_or_default(),
         revision: context.revision(&found.position),
     })
 }

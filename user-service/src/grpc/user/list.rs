@@ -36,12 +36,13 @@ pub(super) async fn handle(
     let fingerprint = fingerprint(&request);
     let query = parse(context, &caller, &request, &fingerprint)?;
     context.reach(query.min_revision.as_ref()).await?;
+    let now = context.now();
     let page = context
         .store
-        .list_users(&query.filter, query.after.as_ref(), query.size)
+        .list_users(&query.filter, query.after.as_ref(), query.size, now)
         .await?;
     let estimated_total = if request.estimate_total {
-        let count = context.store.count_users(&query.filter).await?;
+        let count = context.store.count_users(&query.filter, now).await?;
         Some(i64::try_from(count).unwrap_or(i64::MAX))
     } else {
         None

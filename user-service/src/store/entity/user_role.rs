@@ -16,6 +16,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub role_id: String,
     pub created_at: i64,
+    /// `None` means never.
+    pub ends_at: Option<i64>,
     #[sea_orm(belongs_to, from = "user_id", to = "id")]
     pub user: BelongsTo<super::user::Entity>,
     #[sea_orm(belongs_to, from = "role_id", to = "id")]

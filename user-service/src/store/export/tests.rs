@@ -32,10 +32,10 @@ fn statements(backend: DbBackend) -> Vec<Statement> {
         .filter(user_import::Column::Source.eq("old"))
         .filter(user_import::Column::ExternalId.is_in(["1", "2"]));
     let imports = user_import::Entity::find().filter(user_import::Column::UserId.eq("a"));
-    let page = [Value::from("a"), Value::from(100_i64)];
+    let page = ["a".into(), 0_i64.into(), 100_i64.into()];
     vec![
         Statement::from_sql_and_values(backend, PAGE_AFTER, page),
-        Statement::from_sql_and_values(backend, PERSON, [Value::from("a")]),
+        Statement::from_sql_and_values(backend, PERSON, ["a".into(), 0_i64.into()]),
         known.build(backend),
         imports.build(backend),
     ]

@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 use super::super::{
     Error, corrupt,
     entity::{permission, role, role_permission, user, user_import, user_type, username_skeleton},
-    held::{self, Held},
+    held::{self, Held, Hold},
 };
 use crate::domain::{
     id::{UserId, UserTypeId},
@@ -204,7 +204,7 @@ async fn lacking(
     let Held {
         administrator: false,
         permissions,
-    } = held::held(transaction, caller).await?
+    } = held::held(transaction, caller, Hold::Forever).await?
     else {
         return Ok(ByName::new());
     };

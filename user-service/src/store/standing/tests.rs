@@ -68,6 +68,7 @@ async fn what_a_user_holds_is_read_from_what_was_given_to_the_user() {
             format!("{explain} {HELD}"),
             [
                 Value::from("somebody"),
+                Value::from(0_i64),
                 Value::from(""),
                 Value::from(51_i64),
             ],
@@ -92,11 +93,15 @@ async fn the_database_gives_no_more_granting_roles_than_are_told() {
         fill(&database).await;
         let names = ["permission1", "permission4"].map(|name| PermissionName::stored(name.into()));
         let nobody = UserId::new("nobody".into());
-        let mut rows =
-            StandingRow::find_by_statement(standings(database.backend(), &nobody, &names))
-                .all(database.reader())
-                .await
-                .unwrap();
+        let mut rows = StandingRow::find_by_statement(standings(
+            database.backend(),
+            &nobody,
+            &names,
+            Timestamp::from_micros(0),
+        ))
+        .all(database.reader())
+        .await
+        .unwrap();
         rows.sort_by(|left, right| left.name.cmp(&right.name));
         let granting = role_names(rows[0].granting.as_deref());
         let expected: Vec<_> = (10..30)

@@ -1,5 +1,6 @@
 //! Filters of a list of users that few may pass or nearly everybody, and the two ways to those who do.
 
+use identity_kit::clock::Timestamp;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, ExprTrait, QueryFilter,
     QuerySelect, QueryTrait, Select,
@@ -23,6 +24,7 @@ use crate::{
             permission, role, role_permission, user, user_permission, user_role, user_search,
         },
         error::Error,
+        grants,
     },
 };
 
@@ -54,8 +56,10 @@ impl Matches {
 /// A filter that is no column of an index in the order of the list.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Narrow<'a> {
-    Role(&'a RoleId),
-    Permission(&'a PermissionName),
+    /// Of those who have it at a moment.
+    Role(&'a RoleId, Timestamp),
+    /// The same.
+    Permission(&'a PermissionName, Timestamp),
     Search(&'a SearchQuery),
     /// In a list by username alone: a list by creation is walked over from one end to the other.
     Created(&'a UserFilter),
@@ -63,12 +67,15 @@ pub(super) enum Narrow<'a> {
 
 impl<'a> Narrow<'a> {
     /// Those of a filter.
-    pub(super) fn all(filter: &'a UserFilter) -> Vec<Self> {
+    pub(super) fn all(filter: &'a UserFilter, now: Timestamp) -> Vec<Self> {
         let is_created = filter.order == UserOrder::Username
             && (filter.created_after.is_some() || filter.created_before.is_some());
         [
-            filter.role_id.as_ref().map(Self::Role),
-            filter.permission.as_ref().map(Self::Permission),
+            filter.role_id.as_ref().map(|id| Self::Role(id, now)),
+            filter
+                .permission
+                .as_ref()
+                .map(|name| Self::Permission(name, now)),
             filter.query.as_ref().map(Self::Search),
             is_created.then_some(Self::Created(filter)),
         ]
@@ -85,16 +92,18 @@ impl<'a> Narrow<'a> {
     /// The ids of those who pass, each once, as `user_id`.
     pub(super) fn matches(self, backend: DbBackend) -> SelectStatement {
         match self {
-            Self::Role(id) => holders(id).into_query(),
-            Self::Permission(name) => {
+            Self::Role(id, now) => holders(id, now).into_query(),
+            Self::Permission(name, now) => {
                 let direct = user_permission::Entity::find()
                     .select_only()
                     .column(user_permission::Column::UserId)
-                    .filter(user_permission::Column::PermissionId.in_subquery(named(name)));
+                    .filter(user_permission::Column::PermissionId.in_subquery(named(name)))
+                    .filter(grants::has_permission_at(now));
                 let through_roles = user_role::Entity::find()
                     .select_only()
                     .column(user_role::Column::UserId)
-                    .filter(user_role::Column::RoleId.in_subquery(granting(name)));
+                    .filter(user_role::Column::RoleId.in_subquery(granting(name)))
+                    .filter(grants::has_role_at(now));
                 let mut matches = direct.into_query();
                 matches.union(UnionType::Distinct, through_roles.into_query());
                 matches
@@ -111,19 +120,21 @@ impl<'a> Narrow<'a> {
     /// Whether the user of a row passes: sub-queries with a limit and an offset, since no planner makes a join of them.
     pub(super) fn passes(self, backend: DbBackend) -> Condition {
         match self {
-            Self::Role(id) => Condition::all().add(exists(
-                holders(id).filter(is_users((user_role::Entity, user_role::Column::UserId))),
+            Self::Role(id, now) => Condition::all().add(exists(
+                holders(id, now).filter(is_users((user_role::Entity, user_role::Column::UserId))),
             )),
-            Self::Permission(name) => {
+            Self::Permission(name, now) => {
                 let direct = user_permission::Entity::find()
                     .filter(is_users((
                         user_permission::Entity,
                         user_permission::Column::UserId,
                     )))
-                    .filter(user_permission::Column::PermissionId.in_subquery(named(name)));
+                    .filter(user_permission::Column::PermissionId.in_subquery(named(name)))
+                    .filter(grants::has_permission_at(now));
                 let through_roles = user_role::Entity::find()
                     .filter(is_users((user_role::Entity, user_role::Column::UserId)))
-                    .filter(user_role::Column::RoleId.in_subquery(granting(name)));
+                    .filter(user_role::Column::RoleId.in_subquery(granting(name)))
+                    .filter(grants::has_role_at(now));
                 Condition::any()
                     .add(exists(direct))
                     .add(exists(through_roles))
@@ -203,12 +214,13 @@ fn within(filter: &UserFilter, at: impl Fn() -> Expr) -> Condition {
         )
 }
 
-/// The rows of those who have a role.
-fn holders(id: &RoleId) -> Select<user_role::Entity> {
+/// The rows of those who have a role at a moment.
+fn holders(id: &RoleId, now: Timestamp) -> Select<user_role::Entity> {
     user_role::Entity::find()
         .select_only()
         .column(user_role::Column::UserId)
         .filter(user_role::Column::RoleId.eq(id.as_str()))
+        .filter(grants::has_role_at(now))
 }
 
 /// The permission of a name.

@@ -37,6 +37,7 @@ impl World {
         let request = wire::AssignRolesRequest {
             user_id: user_id.into(),
             role_ids: vec![self.role(role).await],
+            expire_time: None,
         };
         self.roles()
             .assign_roles(self.by_admin(request))
@@ -48,6 +49,7 @@ impl World {
         let request = wire::GrantUserPermissionsRequest {
             user_id: user_id.into(),
             permission_ids: vec![self.permission(permission).await],
+            expire_time: None,
         };
         self.permissions()
             .grant_user_permissions(self.by_admin(request))

@@ -36,7 +36,7 @@ impl Replica {
 impl World {
     /// Another process on the same database.
     pub(crate) async fn replica(&self) -> Replica {
-        let (app, shutdown) = launch(&self.config, &self.issuer).await;
+        let (app, shutdown) = launch(&self.config, &self.issuer, &self.clock).await;
         let public = lazy(app.addresses().public);
         Replica {
             app,

@@ -120,6 +120,7 @@ impl Actor {
                 let request = AssignRolesRequest {
                     user_id: user,
                     role_ids,
+                    expire_time: None,
                 };
                 roles.assign_roles(request).await.map(drop)
             };

@@ -120,6 +120,7 @@ pub(super) const ROWS: &[Row] = &[
     row("/identity.user.v1.RoleService/GrantRolePermissions", Permission("roles.grant"), Invalid),
     row("/identity.user.v1.RoleService/RevokeRolePermissions", Permission("roles.grant"), Invalid),
     row("/identity.user.v1.RoleService/AssignRoles", Permission("roles.assign"), Invalid),
+    row("/identity.user.v1.RoleService/BatchAssignRoles", Permission("roles.assign"), Invalid),
     row("/identity.user.v1.RoleService/UnassignRoles", Permission("roles.assign"), Invalid),
     row("/identity.user.v1.RoleService/ListUserRoles", SelfOr("roles.read", "user_id"), Invalid),
 
@@ -134,6 +135,12 @@ pub(super) const ROWS: &[Row] = &[
     row("/identity.user.v1.PermissionService/CheckPermissions", SelfOr("permissions.read", "user_id"), Invalid),
 
     row("/identity.user.v1.RevisionService/AwaitRevision", Authenticated, Invalid),
+    row("/identity.user.v1.SubscriptionService/CancelSubscription", Permission("subscriptions.cancel"), Invalid),
+    row("/identity.user.v1.SubscriptionService/CreateSubscription", Permission("subscriptions.create"), Invalid),
+    row("/identity.user.v1.SubscriptionService/GetSubscription", SelfOr("subscriptions.read", "user_id"), Invalid),
+    row("/identity.user.v1.SubscriptionService/ListSubscriptions", Permission("subscriptions.read"), Succeeds),
+    row("/identity.user.v1.SubscriptionService/RenewSubscription", Permission("subscriptions.renew"), Invalid),
+    row("/identity.user.v1.SubscriptionService/UpdateSubscription", Permission("subscriptions.update"), Invalid),
 
     row("/identity.user.v1.CredentialService/GetCredential", ServiceOnly("credentials"), Invalid),
     row("/identity.user.v1.CredentialService/SetPasswordHash", ServiceOnly("credentials"), Invalid),
