@@ -6,7 +6,7 @@ use std::{error::Error, io, sync::Arc};
 
 use identity_guard::{
     follow::{FollowConfig, FollowError, Follower},
-    layer::{Guard, GuardConfig, GuardLayer, RemoteFallback, TokenFallback},
+    layer::{Guard, GuardConfig, GuardLayer, RemoteFallback, TokenFallback, Witness},
     rules::RulesError,
 };
 use identity_kit::{
@@ -23,8 +23,8 @@ use identity_kit::{
     shutdown::Shutdown,
 };
 use identity_proto::user::v1::{
-    change_feed_service_server, credential_service_server, permission_service_server,
-    role_service_server, user_service_server, user_type_service_server,
+    audit_service_server, change_feed_service_server, credential_service_server,
+    permission_service_server, role_service_server, user_service_server, user_type_service_server,
 };
 use prometheus::Registry;
 use thiserror::Error as ThisError;
@@ -44,11 +44,12 @@ use crate::{
 };
 
 /// The services of the public listener.
-pub const PUBLIC_SERVICES: [&str; 4] = [
+pub const PUBLIC_SERVICES: [&str; 5] = [
     user_service_server::SERVICE_NAME,
     user_type_service_server::SERVICE_NAME,
     role_service_server::SERVICE_NAME,
     permission_service_server::SERVICE_NAME,
+    audit_service_server::SERVICE_NAME,
 ];
 
 /// The services that are on the internal listener alone.
@@ -87,6 +88,9 @@ pub enum StartError {
     /// auth-service's feed cannot be followed that way.
     #[error("--max-staleness-milliseconds: {0}")]
     Follow(#[from] FollowError),
+    /// A metric cannot be shown.
+    #[error("a metric cannot be shown: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// A listener cannot be used.
     #[error("a listener cannot be used: {0}")]
     Listener(#[from] io::Error),
@@ -179,6 +183,9 @@ impl App {
             services,
             exempt: Vec::new(),
         });
+        let refusals = Arc::clone(store.refusals());
+        refusals.register(&registry)?;
+        let guard = guard.witnessed(Arc::clone(&refusals) as Arc<dyn Witness>);
         let feed = ChangeFeed::new(
             history,
             store.database().clone(),
@@ -207,7 +214,17 @@ impl App {
             clock: Arc::clone(&clock),
         };
         background.spawn(monitor.run(background.until()));
-        background.spawn(upkeep::forget(store.clone(), clock, background.until()));
+        background.spawn(refusals.write(
+            store.database().clone(),
+            store.audit_log(),
+            background.until(),
+        ));
+        background.spawn(upkeep::forget(
+            store.clone(),
+            config.audit.retention(),
+            clock,
+            background.until(),
+        ));
         tracing::info!(public = %addresses.public, internal = %addresses.internal, admin = %addresses.admin, "serving");
         Ok(Self {
             addresses,

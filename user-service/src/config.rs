@@ -31,6 +31,9 @@ pub struct Config {
     /// Cost of passwords.
     #[command(flatten)]
     pub password: PasswordArgs,
+    /// The audit log.
+    #[command(flatten)]
+    pub audit: AuditArgs,
     /// Logs, traces and metrics.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -47,6 +50,17 @@ pub enum Verb {
     Healthcheck(HealthcheckArgs),
     /// Create an active user with the role admin, and print it as JSON; ends with 3 when the name or address is taken
     CreateAdmin(CreateAdminArgs),
+    /// Walk along the audit log and print its length and head as JSON; ends with 4 where the log is broken
+    VerifyAudit(VerifyAuditArgs),
+}
+
+/// What the audit log is compared with.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyAuditArgs {
+    /// A head that was noted before, as this verb prints it and the service logs it, which must still be in the log;
+    /// may be repeated
+    #[arg(long, value_name = "SEQUENCE:HASH")]
+    pub head: Vec<String>,
 }
 
 /// Which listener to ask.
@@ -81,7 +95,8 @@ pub struct CreateAdminArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessArgs {
-    /// File with the secret of at least 32 bytes from which the keys of page and consistency tokens are derived
+    /// File with the secret of at least 32 bytes from which the keys of page and consistency tokens and of the audit
+    /// log are derived
     #[arg(long, value_name = "FILE")]
     pub root_secret_file: Option<PathBuf>,
     /// Who may call internal RPCs: `name;scopes=credentials,change_feed;key-file=FILE` or `…;san=URI`; may be repeated
@@ -136,6 +151,24 @@ pub struct PasswordArgs {
     /// Most passwords that wait to be hashed; more are refused
     #[arg(long, value_name = "COUNT", default_value_t = 1_024)]
     pub hash_queue: usize,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Audit")]
+pub struct AuditArgs {
+    /// Days for which events of the audit log are kept; 0 means for ever
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(..=36_500))]
+    pub audit_retention_days: u32,
+}
+
+impl AuditArgs {
+    /// For how long events are kept; `None` means for ever.
+    #[must_use]
+    pub fn retention(self) -> Option<Duration> {
+        let days = Duration::from_hours(24 * u64::from(self.audit_retention_days));
+        (!days.is_zero()).then_some(days)
+    }
 }
 
 impl Config {

@@ -12,3 +12,4 @@ mod routes;
 pub mod setup;
 pub mod store;
 mod upkeep;
+pub mod verify_audit;

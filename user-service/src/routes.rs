@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use identity_kit::server::MAX_MESSAGE_BYTES;
 use identity_proto::user::v1::{
-    change_feed_service_server::ChangeFeedServiceServer,
+    audit_service_server::AuditServiceServer, change_feed_service_server::ChangeFeedServiceServer,
     credential_service_server::CredentialServiceServer,
     permission_service_server::PermissionServiceServer, role_service_server::RoleServiceServer,
     user_service_server::UserServiceServer, user_type_service_server::UserTypeServiceServer,
@@ -13,7 +13,7 @@ use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
     feed::ChangeFeed,
-    grpc::{Context, Credentials, Permissions, Roles, UserTypes, Users},
+    grpc::{AuditEvents, Context, Credentials, Permissions, Roles, UserTypes, Users},
 };
 
 /// A service with the limits of messages.
@@ -54,6 +54,10 @@ fn services(context: &Arc<Context>) -> RoutesBuilder {
         .add_service(limited!(
             PermissionServiceServer,
             Permissions(Arc::clone(context))
+        ))
+        .add_service(limited!(
+            AuditServiceServer,
+            AuditEvents(Arc::clone(context))
         ));
     builder
 }

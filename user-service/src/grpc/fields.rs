@@ -1,8 +1,8 @@
 //! Fields of requests: lists of ids, page sizes, update masks and enums, with every violation in one answer.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::RangeInclusive};
 
-use identity_kit::{page::PageSize, status::Failure, violations::Violations};
+use identity_kit::{clock::Timestamp, page::PageSize, status::Failure, violations::Violations};
 use prost_types::FieldMask;
 
 use crate::domain::{address::Address, problem::Problem};
@@ -69,6 +69,24 @@ pub(super) fn optional<T>(
         return Some(None);
     }
     fields.take(field, parse(raw)).map(Some)
+}
+
+/// The seconds from the beginning of the year 1 to the end of the year 9999, which the wire's times may say.
+const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+/// Reads an optional time. The outer `None` means that it is malformed.
+#[expect(clippy::option_option, reason = "malformed and absent are two things")]
+pub(super) fn time(
+    fields: &mut Violations,
+    field: &str,
+    raw: Option<prost_types::Timestamp>,
+) -> Option<Option<Timestamp>> {
+    let Some(at) = raw else { return Some(None) };
+    if SECONDS.contains(&at.seconds) && (0..1_000_000_000).contains(&at.nanos) {
+        return Some(Some(at.into()));
+    }
+    fields.add(field, "must be a time of the years 1 to 9999");
+    None
 }
 
 /// Reads an enum by its number, unknown ones refused.

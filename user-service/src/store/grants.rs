@@ -1,14 +1,18 @@
 //! Giving and taking: roles and permissions of users. Nobody gives what they do not hold, or acts on somebody who
 //! holds more.
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::WriteTransaction,
+};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, RelationTrait, TryInsertResult,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, RelationTrait, StatementBuilder,
 };
 
 use super::{
-    Done, Error, Store, administrators,
+    Done, Error, Store, administrators, audit,
     entity::{permission, role, user_permission, user_role},
     event::{self, kinds},
     held,
@@ -23,6 +27,10 @@ use crate::domain::{
     role::Role,
 };
 
+/// The fields of a user or role, as the audit log names them.
+pub(super) const ROLES: &str = "role_ids";
+pub(super) const PERMISSIONS: &str = "permission_ids";
+
 impl Store {
     /// Gives roles to a user and answers how many the user did not have.
     ///
@@ -30,43 +38,45 @@ impl Store {
     /// `UserNotFound`, `RoleNotFound`, `GrantExceedsCaller`, `TooManyRoles`.
     pub async fn assign_roles(
         &self,
-        caller: UserId,
+        act: Act,
         user_id: UserId,
         role_ids: Vec<RoleId>,
         now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
+            act.on(audit::user(&user_id)),
             touched,
-            (caller, user_id, role_ids),
-            move |transaction, (caller, user_id, role_ids)| {
+            (user_id, role_ids),
+            move |transaction, scribe, (user_id, role_ids)| {
                 Box::pin(async move {
                     // Roles before the user, as every transaction that locks both does.
                     let found = lock_roles(transaction, role_ids).await?;
-                    held::lock_inferior(transaction, caller, user_id).await?;
+                    held::lock_inferior(transaction, &scribe.caller, user_id).await?;
                     if let Some(missing) = role_ids
                         .iter()
                         .find(|id| !found.iter().any(|role| role.id == **id))
                     {
                         return Err(Refusal::RoleNotFound(missing.clone()).into());
                     }
-                    held::refuse_more_than_held(transaction, caller, &found).await?;
+                    held::refuse_more_than_held(transaction, &scribe.caller, &found).await?;
                     refuse_too_many_roles(transaction, user_id, role_ids).await?;
                     let rows = role_ids.iter().map(|role_id| user_role::ActiveModel {
                         user_id: Set(user_id.as_str().to_owned()),
                         role_id: Set(role_id.as_str().to_owned()),
                         created_at: Set(now.as_micros()),
                     });
-                    let given = inserted(
-                        &user_role::Entity::insert_many(rows)
-                            .on_conflict_do_nothing()
-                            .exec_without_returning(transaction)
-                            .await?,
-                    );
-                    if given > 0 {
+                    let insert = user_role::Entity::insert_many(rows).on_conflict_do_nothing();
+                    let mut insert = insert.into_query();
+                    insert.returning_col(user_role::Column::RoleId);
+                    let given = returned(transaction, &insert, "role_id").await?;
+                    let count = given.len() as u64;
+                    if count > 0 {
                         event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                        let record = Record::default();
+                        scribe.done(transaction, record.changed(ROLES, None::<String>, given));
                     }
-                    Ok(given)
+                    Ok(count)
                 })
             },
         )
@@ -79,33 +89,37 @@ impl Store {
     /// `UserNotFound`, `GrantExceedsCaller`, `LastAdministrator`.
     pub async fn unassign_roles(
         &self,
-        caller: UserId,
+        act: Act,
         user_id: UserId,
         role_ids: Vec<RoleId>,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
+            act.on(audit::user(&user_id)),
             touched,
-            (caller, user_id, role_ids),
-            |transaction, (caller, user_id, role_ids)| {
+            (user_id, role_ids),
+            |transaction, scribe, (user_id, role_ids)| {
                 Box::pin(async move {
                     let admin = administrators::lock(transaction).await?;
-                    let user = held::lock_inferior(transaction, caller, user_id).await?;
+                    let user = held::lock_inferior(transaction, &scribe.caller, user_id).await?;
                     if role_ids.contains(&admin) {
                         administrators::spare_the_last(transaction, &admin, &user).await?;
                     }
-                    let taken = user_role::Entity::delete_many()
+                    let mut delete = user_role::Entity::delete_many()
                         .filter(user_role::Column::UserId.eq(user_id.as_str()))
                         .filter(
                             user_role::Column::RoleId.is_in(role_ids.iter().map(RoleId::as_str)),
                         )
-                        .exec(transaction)
-                        .await?
-                        .rows_affected;
-                    if taken > 0 {
+                        .into_query();
+                    delete.returning_col(user_role::Column::RoleId);
+                    let taken = returned(transaction, &delete, "role_id").await?;
+                    let count = taken.len() as u64;
+                    if count > 0 {
                         event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                        let record = Record::default();
+                        scribe.done(transaction, record.changed(ROLES, taken, None::<String>));
                     }
-                    Ok(taken)
+                    Ok(count)
                 })
             },
         )
@@ -118,36 +132,40 @@ impl Store {
     /// `UserNotFound`, `PermissionNotFound`, `GrantExceedsCaller`, `TooManyPermissions`.
     pub async fn grant_user_permissions(
         &self,
-        caller: UserId,
+        act: Act,
         user_id: UserId,
         ids: Vec<PermissionId>,
         now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
+            act.on(audit::user(&user_id)),
             touched,
-            (caller, user_id, ids),
-            move |transaction, (caller, user_id, ids)| {
+            (user_id, ids),
+            move |transaction, scribe, (user_id, ids)| {
                 Box::pin(async move {
-                    held::lock_inferior(transaction, caller, user_id).await?;
+                    held::lock_inferior(transaction, &scribe.caller, user_id).await?;
                     let wanted = permissions_to_give(transaction, ids).await?;
-                    held::refuse_unless_held(transaction, caller, &wanted).await?;
+                    held::refuse_unless_held(transaction, &scribe.caller, &wanted).await?;
                     refuse_too_many_permissions(transaction, user_id, ids).await?;
                     let rows = ids.iter().map(|id| user_permission::ActiveModel {
                         user_id: Set(user_id.as_str().to_owned()),
                         permission_id: Set(id.as_str().to_owned()),
                         created_at: Set(now.as_micros()),
                     });
-                    let given = inserted(
-                        &user_permission::Entity::insert_many(rows)
-                            .on_conflict_do_nothing()
-                            .exec_without_returning(transaction)
-                            .await?,
-                    );
-                    if given > 0 {
+                    let insert =
+                        user_permission::Entity::insert_many(rows).on_conflict_do_nothing();
+                    let mut insert = insert.into_query();
+                    insert.returning_col(user_permission::Column::PermissionId);
+                    let given = returned(transaction, &insert, "permission_id").await?;
+                    let count = given.len() as u64;
+                    if count > 0 {
                         event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                        let record = Record::default();
+                        let record = record.changed(PERMISSIONS, None::<String>, given);
+                        scribe.done(transaction, record);
                     }
-                    Ok(given)
+                    Ok(count)
                 })
             },
         )
@@ -160,30 +178,35 @@ impl Store {
     /// `UserNotFound`, `GrantExceedsCaller`.
     pub async fn revoke_user_permissions(
         &self,
-        caller: UserId,
+        act: Act,
         user_id: UserId,
         ids: Vec<PermissionId>,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
+            act.on(audit::user(&user_id)),
             touched,
-            (caller, user_id, ids),
-            |transaction, (caller, user_id, ids)| {
+            (user_id, ids),
+            |transaction, scribe, (user_id, ids)| {
                 Box::pin(async move {
-                    held::lock_inferior(transaction, caller, user_id).await?;
-                    let taken = user_permission::Entity::delete_many()
+                    held::lock_inferior(transaction, &scribe.caller, user_id).await?;
+                    let mut delete = user_permission::Entity::delete_many()
                         .filter(user_permission::Column::UserId.eq(user_id.as_str()))
                         .filter(
                             user_permission::Column::PermissionId
                                 .is_in(ids.iter().map(PermissionId::as_str)),
                         )
-                        .exec(transaction)
-                        .await?
-                        .rows_affected;
-                    if taken > 0 {
+                        .into_query();
+                    delete.returning_col(user_permission::Column::PermissionId);
+                    let taken = returned(transaction, &delete, "permission_id").await?;
+                    let count = taken.len() as u64;
+                    if count > 0 {
                         event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                        let record = Record::default();
+                        let record = record.changed(PERMISSIONS, taken, None::<String>);
+                        scribe.done(transaction, record);
                     }
-                    Ok(taken)
+                    Ok(count)
                 })
             },
         )
@@ -216,11 +239,18 @@ impl Store {
     }
 }
 
-pub(super) const fn inserted(result: &TryInsertResult<u64>) -> u64 {
-    match result {
-        TryInsertResult::Inserted(rows) => *rows,
-        TryInsertResult::Empty | TryInsertResult::Conflicted => 0,
-    }
+/// Runs an insertion or a deletion, and answers the ids in a column of the rows that it made or took.
+pub(super) async fn returned(
+    transaction: &WriteTransaction,
+    statement: &impl StatementBuilder,
+    column: &str,
+) -> Result<Vec<String>, Error> {
+    let statement = transaction.get_database_backend().build(statement);
+    let rows = transaction.query_all_raw(statement).await?;
+    Ok(rows
+        .iter()
+        .map(|row| row.try_get("", column))
+        .collect::<Result<_, _>>()?)
 }
 
 /// Refuses when the user, whose row is locked, would have more roles than a user can have.

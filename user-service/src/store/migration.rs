@@ -14,6 +14,7 @@ mod m0006_grants;
 mod m0007_feed;
 mod m0008_request_log;
 mod m0009_user_lists;
+mod m0017_audit;
 
 /// Every step, oldest first.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_feed::Migration),
             Box::new(m0008_request_log::Migration),
             Box::new(m0009_user_lists::Migration),
+            Box::new(m0017_audit::Migration),
         ]
     }
 }

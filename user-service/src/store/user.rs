@@ -1,6 +1,7 @@
 //! Users: create, read, change and delete.
 
 use identity_kit::{
+    audit::{Act, Record},
     clock::Timestamp,
     database::{StoreError, WriteTransaction},
 };
@@ -10,7 +11,9 @@ use sea_orm::{
 };
 
 use super::{
-    Done, Error, RequestKey, Store, administrators, corrupt,
+    Done, Error, RequestKey, Store, administrators,
+    audit::{self, difference},
+    corrupt,
     entity::{credential, user, user_type},
     error::taken,
     event::{self, kinds},
@@ -39,22 +42,28 @@ impl Store {
     /// `UsernameTaken`, `EmailTaken`, `UserTypeNotFound`, `RequestIdReused`.
     pub async fn insert_user(
         &self,
+        act: Act,
         new: NewUser,
         password: Option<(PasswordHash, bool)>,
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
         self.write(
+            act.on(audit::user(&new.id)),
             Touched::Nothing,
             (new, password, request),
-            move |transaction, (new, password, request)| {
+            move |transaction, scribe, (new, password, request)| {
                 Box::pin(async move {
                     if let Some(id) =
                         request::claim(transaction, request.as_ref(), new.id.as_str(), now).await?
                     {
                         return get(transaction, &UserId::stored(id)).await;
                     }
-                    insert(transaction, new, password.as_ref(), now).await
+                    let user = insert(transaction, new, password.as_ref(), now).await?;
+                    let has_password = password.is_some().to_string();
+                    let record = difference(None, &user).fact("has_password", has_password);
+                    scribe.done(transaction, record);
+                    Ok(user)
                 })
             },
         )
@@ -93,18 +102,19 @@ impl Store {
     /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `UsernameTaken`, `UserTypeNotFound`, `EmailTaken`.
     pub async fn update_user(
         &self,
-        caller: UserId,
+        act: Act,
         id: UserId,
         change: UserChange,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
         self.write(
+            act.on(audit::user(&id)),
             Touched::Nothing,
-            (caller, id, change, etag),
-            move |transaction, (caller, id, change, etag)| {
+            (id, change, etag),
+            move |transaction, scribe, (id, change, etag)| {
                 Box::pin(async move {
-                    let user = held::lock_inferior(transaction, caller, id).await?;
+                    let user = held::lock_inferior(transaction, &scribe.caller, id).await?;
                     check_etag(&user, etag.as_ref())?;
                     if change.is_empty() {
                         return Ok(user);
@@ -117,9 +127,11 @@ impl Store {
                     if let Some(type_id) = &change.user_type_id {
                         find_type(transaction, Some(type_id)).await?;
                     }
+                    let before = user.clone();
                     let user = change.apply(user, now);
                     store(transaction, &user).await?;
                     event::user(transaction, kinds::USER_UPDATED, id);
+                    scribe.done(transaction, difference(Some(&before), &user));
                     Ok(user)
                 })
             },
@@ -133,7 +145,7 @@ impl Store {
     /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `LastAdministrator`.
     pub async fn set_user_status(
         &self,
-        caller: UserId,
+        act: Act,
         id: UserId,
         status: UserStatus,
         reason: Reason,
@@ -142,13 +154,14 @@ impl Store {
     ) -> Result<Done<User>, Error> {
         let touched = Touched::User(id.clone());
         self.write(
+            act.on(audit::user(&id)),
             touched,
-            (caller, id, reason, etag),
-            move |transaction, (caller, id, reason, etag)| {
+            (id, reason, etag),
+            move |transaction, scribe, (id, reason, etag)| {
                 Box::pin(async move {
                     // Before the user's row: every transaction takes the two locks in this order.
                     let admin = administrators::lock(transaction).await?;
-                    let user = held::lock_inferior(transaction, caller, id).await?;
+                    let user = held::lock_inferior(transaction, &scribe.caller, id).await?;
                     if user.status == status {
                         return Ok(user);
                     }
@@ -156,6 +169,7 @@ impl Store {
                     if status != UserStatus::Active {
                         administrators::spare_the_last(transaction, &admin, &user).await?;
                     }
+                    let before = user.clone();
                     let user = User {
                         status,
                         status_reason: reason.clone(),
@@ -165,6 +179,7 @@ impl Store {
                     };
                     store(transaction, &user).await?;
                     event::user_status(transaction, id, status.as_str());
+                    scribe.done(transaction, difference(Some(&before), &user));
                     Ok(user)
                 })
             },
@@ -172,24 +187,26 @@ impl Store {
         .await
     }
 
-    /// Deletes a user with everything that is held about them.
+    /// Deletes a user with everything that is held about them; what the audit log says about the person cannot be read
+    /// from then on.
     ///
     /// # Errors
     /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `LastAdministrator`.
     pub async fn delete_user(
         &self,
-        caller: UserId,
+        act: Act,
         id: UserId,
         etag: Option<Etag>,
     ) -> Result<Done<()>, Error> {
         let touched = Touched::User(id.clone());
         self.write(
+            act.on(audit::user(&id)),
             touched,
-            (caller, id, etag),
-            |transaction, (caller, id, etag)| {
+            (id, etag),
+            |transaction, scribe, (id, etag)| {
                 Box::pin(async move {
                     let admin = administrators::lock(transaction).await?;
-                    let user = held::lock_inferior(transaction, caller, id).await?;
+                    let user = held::lock_inferior(transaction, &scribe.caller, id).await?;
                     check_etag(&user, etag.as_ref())?;
                     administrators::spare_the_last(transaction, &admin, &user).await?;
                     request::forget(transaction, id).await?;
@@ -198,6 +215,10 @@ impl Store {
                         .exec(transaction)
                         .await?;
                     event::user(transaction, kinds::USER_DELETED, id);
+                    let record = Record::default()
+                        .changed("status", [user.status.as_str()], None::<String>)
+                        .changed("user_type_id", [user.user_type_id.as_str()], None::<String>);
+                    scribe.done(transaction, record.erasing());
                     Ok(())
                 })
             },

@@ -6,10 +6,12 @@
 )]
 
 mod administrators;
+mod audit;
 mod bad_input;
 mod bounds;
 mod credentials;
 mod door;
+mod erasure;
 mod events;
 mod feed;
 mod grants;

@@ -5,7 +5,7 @@ use identity_proto::user::v1::{DeleteUserRequest, DeleteUserResponse};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     fields::failure,
 };
 use crate::domain::{etag::Etag, id::UserId};
@@ -14,9 +14,9 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<DeleteUserRequest>,
 ) -> Result<DeleteUserResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "DeleteUser")?;
     let (id, etag) = parse(request.get_ref())?;
-    let done = context.store.delete_user(caller, id, etag).await?;
+    let done = context.store.delete_user(act, id, etag).await?;
     Ok(DeleteUserResponse {
         revision: context.revision(&done.position),
     })

@@ -127,6 +127,8 @@ pub(super) const ROWS: &[Row] = &[
     row("/identity.user.v1.PermissionService/ListUserPermissions", SelfOr("permissions.read", "user_id"), Invalid),
     row("/identity.user.v1.PermissionService/CheckPermissions", SelfOr("permissions.read", "user_id"), Invalid),
 
+    row("/identity.user.v1.AuditService/ListAuditEvents", Permission("audit.read"), Succeeds),
+
     row("/identity.user.v1.CredentialService/GetCredential", ServiceOnly("credentials"), Invalid),
     row("/identity.user.v1.CredentialService/SetPasswordHash", ServiceOnly("credentials"), Invalid),
     row("/identity.user.v1.CredentialService/GetAccessSnapshot", ServiceOnly("credentials"), Invalid),
