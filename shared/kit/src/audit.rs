@@ -135,13 +135,15 @@ const TABLES: &[&str] = &[
     "CREATE INDEX audit_events_by_subject ON audit_events (subject_id, created_at, sequence)",
     "CREATE INDEX audit_events_by_actor ON audit_events (actor_id, created_at, sequence)",
     "CREATE INDEX audit_events_by_action ON audit_events (action, created_at, sequence)",
-    "CREATE INDEX audit_events_by_actor_action ON audit_events (actor_id, action, created_at, sequence)",
+    // An expression, so that SQLite, which has no statistics, cannot take the index of one of the two instead.
+    "CREATE INDEX audit_events_by_actor_action
+        ON audit_events ((actor_id || '/' || action), created_at, sequence)",
     // Refusals are few among all, so that their indexes cost next to nothing and nothing else finds them.
     "CREATE INDEX audit_refusals_by_time ON audit_events (created_at, sequence) WHERE outcome = 'refused'",
     "CREATE INDEX audit_refusals_by_actor ON audit_events (actor_id, created_at, sequence)
         WHERE outcome = 'refused'",
     "CREATE INDEX audit_refusals_by_action ON audit_events (action, created_at, sequence)
         WHERE outcome = 'refused'",
-    "CREATE INDEX audit_refusals_by_actor_action ON audit_events (actor_id, action, created_at, sequence)
-        WHERE outcome = 'refused'",
+    "CREATE INDEX audit_refusals_by_actor_action
+        ON audit_events ((actor_id || '/' || action), created_at, sequence) WHERE outcome = 'refused'",
 ];

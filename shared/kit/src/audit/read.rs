@@ -128,16 +128,26 @@ pub(super) fn query(
     if let Some(id) = &filter.subject_id {
         want("e.subject_id = ?", id.as_str().into());
     }
-    // An expression keeps the engines from the index of a column, where another is better: SQLite has no statistics.
-    let (actor, action) = match filter.subject_id {
-        Some(_) => ("e.actor_id || '' = ?", "e.action || '' = ?"),
-        None => ("e.actor_id = ?", "e.action = ?"),
-    };
-    if let Some(id) = &filter.actor_id {
-        want(actor, id.as_str().into());
-    }
-    if let Some(name) = &filter.action {
-        want(action, name.as_str().into());
+    match (&filter.actor_id, &filter.action, &filter.subject_id) {
+        (None, None, _) => {}
+        (Some(id), Some(name), None) => {
+            // No action has a stroke in its name.
+            want(
+                "e.actor_id || '/' || e.action = ?",
+                format!("{id}/{name}").into(),
+            );
+        }
+        (Some(id), None, None) => want("e.actor_id = ?", id.as_str().into()),
+        (None, Some(name), None) => want("e.action = ?", name.as_str().into()),
+        (id, name, Some(_)) => {
+            // An expression keeps the engines from the index of a column, where another is better.
+            if let Some(id) = id {
+                want("e.actor_id || '' = ?", id.as_str().into());
+            }
+            if let Some(name) = name {
+                want("e.action || '' = ?", name.as_str().into());
+            }
+        }
     }
     if let Some(since) = filter.since {
         want("e.created_at >= ?", since.as_micros().into());

@@ -106,7 +106,8 @@ async fn all(database: &Database) -> Vec<audit::AuditEvent> {
         order: AuditOrder::Ascending,
         ..AuditFilter::default()
     };
-    let events = audit::list(database.reader(), &log(), &filter, None, 10_000);
+    let log = log();
+    let events = audit::list(database.reader(), &log, &filter, None, 10_000);
     events.await.unwrap()
 }
 
