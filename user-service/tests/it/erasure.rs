@@ -180,9 +180,10 @@ async fn after_a_deletion_nothing_of_the_person_is_left_and_the_log_holds() {
                 .iter()
                 .all(|event| event.sealed == Sealed::Erased)
         );
+        let args = VerifyAuditArgs { head: Vec::new() };
         let verified = verify_audit::run(
             &world.config,
-            &VerifyAuditArgs { head: Vec::new() },
+            &args,
             Arc::new(SystemClock),
             Arc::new(SystemEntropy),
         );
