@@ -277,6 +277,18 @@ mod tests {
     }
 
     #[test]
+    fn the_audit_log_is_kept_for_a_year_unless_told_otherwise() {
+        let days = |days| Some(Duration::from_hours(24 * days));
+        assert_eq!(parse(&[]).unwrap().audit.retention(), days(365));
+        let retention = |value| {
+            parse(&["--audit-retention-days", value]).map(|config| config.audit.retention())
+        };
+        assert_eq!(retention("30").unwrap(), days(30));
+        assert_eq!(retention("0").unwrap(), None);
+        assert!(retention("-1").is_err() && retention("36501").is_err());
+    }
+
+    #[test]
     fn an_unknown_flag_is_refused() {
         assert!(parse(&["--colour"]).is_err());
     }

@@ -52,6 +52,13 @@ fn profile() -> wire::CreateUserRequest {
     }
 }
 
+/// Forty others.
+async fn crowd(world: &World) {
+    for _ in 0..40 {
+        world.person().await;
+    }
+}
+
 /// A person who was created, changed, suspended and activated.
 async fn settled(world: &World) -> String {
     let id = world.create(&profile()).await.unwrap().id;
@@ -138,7 +145,10 @@ fn found(dump: &[u8]) -> Vec<&'static str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_deletion_nothing_of_the_person_is_left_and_the_log_holds() {
     for world in World::all().await {
+        // Others before and after, so that pages of the tables are divided while the person is on one of them.
+        crowd(&world).await;
         let id = settled(&world).await;
+        crowd(&world).await;
         let before = found(&dump(&world).await);
         // What was before the last change stands sealed in the log alone, and the old bytes are gone as well.
         assert!(

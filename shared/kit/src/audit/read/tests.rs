@@ -36,11 +36,12 @@ impl MigrationTrait for First {
     }
 }
 
-/// Three thousand events of fifty actors, three hundred subjects and ten acts, of which one in forty was refused; three
-/// share each moment.
+/// Three thousand events of fifty actors, three hundred subjects and a hundred and twenty acts, of which one in forty was
+/// refused; three share each moment. What a filter lets through is rare: for what is common, PostgreSQL rightly walks
+/// along the times and leaves the others out.
 const EVENTS: &str = "INSERT INTO audit_events (sequence, created_at, actor_kind, actor_id, session_id, action, outcome,
         subject_kind, subject_id, request_id, epoch, revision, details, sealed, previous_hash, hash)
-     SELECT i, i / 3, 'user', 'actor' || (i % 50), '', 'Act' || (i % 9),
+     SELECT i, i / 3, 'user', 'actor' || (i % 50), '', 'Act' || (i % 120),
         CASE WHEN i % 40 = 0 THEN 'refused' ELSE 'done' END, 'user', 'subject' || (i % 300), '', 'e', i, '{}', NULL, '', ''
      FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT i FROM n) AS numbers";
 
@@ -104,8 +105,8 @@ fn lists() -> Vec<(AuditFilter, Option<AuditCursor>)> {
         for outcome in [None, Some(Outcome::Done), Some(Outcome::Refused)] {
             let filter = AuditFilter {
                 actor_id: given(0).then(|| "actor40".to_owned()),
-                subject_id: given(1).then(|| "subject240".to_owned()),
-                action: given(2).then(|| "Act4".to_owned()),
+                subject_id: given(1).then(|| "subject40".to_owned()),
+                action: given(2).then(|| "Act40".to_owned()),
                 outcome,
                 since: given(3).then(|| Timestamp::from_micros(100)),
                 until: given(4).then(|| Timestamp::from_micros(900)),
@@ -168,8 +169,8 @@ fn expected(filter: &AuditFilter, after: Option<&AuditCursor>) -> Vec<i64> {
     let is_let_through = |i: &i64| {
         let refused = i % 40 == 0;
         filter.actor_id.as_ref().is_none_or(|_| i % 50 == 40)
-            && filter.subject_id.as_ref().is_none_or(|_| i % 300 == 240)
-            && filter.action.as_ref().is_none_or(|_| i % 9 == 4)
+            && filter.subject_id.as_ref().is_none_or(|_| i % 300 == 40)
+            && filter.action.as_ref().is_none_or(|_| i % 120 == 40)
             && filter
                 .outcome
                 .is_none_or(|outcome| (outcome == Outcome::Refused) == refused)
