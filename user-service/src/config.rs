@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_audit_log_is_kept_for_a_year_unless_told_otherwise() {
-        let days = |days| Some(Duration::from_hours(24 * days));
+        let days = |days: u64| Some(Duration::from_hours(24 * days));
         assert_eq!(parse(&[]).unwrap().audit.retention(), days(365));
         let retention = |value| {
             parse(&["--audit-retention-days", value]).map(|config| config.audit.retention())

@@ -31,9 +31,13 @@ pub(super) fn event(context: &Context, event: AuditEvent) -> wire::AuditEvent {
         request_id: event.act.request_id,
         revision: context.revision(&event.position),
         changes: plain.chain(personal).collect(),
-        facts: event.facts.into_iter().collect(),
+        facts: event
+            .facts
+            .into_iter()
+            .map(|(name, value)| wire::AuditFact { name, value })
+            .collect(),
         erased,
-        hash: event.hash,
+        chain_link: event.hash,
     }
 }
 
