@@ -175,11 +175,14 @@ pub(super) fn said(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
+/// One part of an address.
+type Part = fn(Address) -> String;
+
 /// What is different between two states of a user; `None` before the beginning.
 ///
 /// What says something about the person is personal, also the reason of a status, which is free text.
 pub(super) fn difference(before: Option<&User>, after: &User) -> Record {
-    let address = |user: &User, part: fn(Address) -> String| {
+    let address = |user: &User, part: Part| {
         user.address
             .clone()
             .map(part)
@@ -210,7 +213,7 @@ pub(super) fn difference(before: Option<&User>, after: &User) -> Record {
     record = personal(record, "phone", &|user| {
         user.phone.clone().map(Phone::into_string)
     });
-    let parts: [(&str, fn(Address) -> String); 6] = [
+    let parts: [(&str, Part); 6] = [
         ("address.street", |address| address.street),
         ("address.extra", |address| address.extra),
         ("address.city", |address| address.city),

@@ -252,8 +252,8 @@ async fn every_refusal_for_want_of_a_right_is_written() {
         assert_eq!(fact(&event, "reason"), "GRANT_EXCEEDS_CALLER");
         assert_eq!(event.subject.clone().unwrap().id, world.admin.id);
 
-        let last = world.users().suspend_user(world.by_admin(suspend)).await;
-        assert_eq!(reason(last), ErrorReason::LastAdministrator);
+        let refused = world.users().suspend_user(world.by_admin(suspend)).await;
+        assert_eq!(reason(refused), ErrorReason::LastAdministrator);
         let event = world.refusals_of(&world.admin.id, 1).await.remove(0);
         assert_eq!(fact(&event, "reason"), "LAST_ADMINISTRATOR");
 
@@ -351,7 +351,7 @@ async fn the_verb_finds_what_was_changed_past_the_service() {
         let verified = world.verify(&[]).await.unwrap();
         let head = verified["head"].as_str().unwrap().to_owned();
         world.person().await;
-        world.verify(&[head.clone()]).await.unwrap();
+        world.verify(std::slice::from_ref(&head)).await.unwrap();
         let malformed = world.verify(&["7:abc".to_owned()]).await.unwrap_err();
         assert!(!malformed.is_broken(), "{malformed}");
         world

@@ -102,6 +102,8 @@ async fn settled(world: &World) -> String {
 
 /// Every row of every table as text on PostgreSQL, and every byte of every file on SQLite.
 async fn dump(world: &World) -> Vec<u8> {
+    const TABLES: &str =
+        "SELECT table_name::text AS t FROM information_schema.tables WHERE table_schema = 'public'";
     let database = world.app.store().database();
     let reader = database.reader();
     let mut dump = Vec::new();
@@ -113,8 +115,6 @@ async fn dump(world: &World) -> Vec<u8> {
         assert!(!dump.is_empty());
         return dump;
     }
-    const TABLES: &str =
-        "SELECT table_name::text AS t FROM information_schema.tables WHERE table_schema = 'public'";
     for table in texts(reader, TABLES).await {
         for row in texts(reader, &format!("SELECT r::text AS t FROM {table} r")).await {
             dump.extend(row.into_bytes());

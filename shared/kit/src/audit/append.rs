@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{DbErr, FromQueryResult, QueryResult};
+use sea_orm::{DbErr, QueryResult};
 use serde_json::json;
 
 use super::{
@@ -24,30 +24,35 @@ const SMOOTHED: Duration = Duration::from_secs(10);
 pub(crate) type Entries<'a> = [(u64, &'a (Arc<AuditLog>, Entry))];
 
 /// The head of the chain, as the row of the feed has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, FromQueryResult)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
-    pub(crate) audit_sequence: i64,
-    pub(crate) audit_hash: String,
-    pub(crate) audit_tag: String,
-    pub(crate) audit_at: i64,
+    pub(crate) sequence: i64,
+    pub(crate) hash: String,
+    pub(crate) tag: String,
+    pub(crate) at: i64,
 }
 
 impl Head {
     /// The head in a row of the feed.
     pub(crate) fn of(row: &QueryResult) -> Result<Self, DbErr> {
-        Self::from_query_result(row, "")
+        Ok(Self {
+            sequence: row.try_get("", "audit_sequence")?,
+            hash: row.try_get("", "audit_hash")?,
+            tag: row.try_get("", "audit_tag")?,
+            at: row.try_get("", "audit_at")?,
+        })
     }
 
     /// Whether the log made this head. A chain that has not begun has none.
     pub(super) fn is_sound(&self, log: &AuditLog) -> bool {
-        let tag = log.head_tag(self.audit_sequence, &self.audit_hash, self.audit_at);
-        self.audit_sequence == 0 || is_same(&tag, &self.audit_tag)
+        let tag = log.head_tag(self.sequence, &self.hash, self.at);
+        self.sequence == 0 || is_same(&tag, &self.tag)
     }
 }
 
 /// What is to be written, as JSON texts, and the head after it.
 pub(crate) struct Rows {
-    pub(crate) rows: String,
+    pub(crate) events: String,
     pub(crate) keys: Option<String>,
     pub(crate) erased: Option<String>,
     pub(crate) head: Head,
@@ -84,10 +89,10 @@ pub(crate) fn rows(
     for (position, (events, (log, entry))) in entries.iter().enumerate() {
         if position == 0 && !end.is_sound(log) {
             tracing::error!(
-                sequence = end.audit_sequence,
+                sequence = end.sequence,
                 "the head of the audit log was tampered with, or the root secret is another one"
             );
-            end.audit_hash = log.break_hash(end.audit_sequence, &end.audit_hash, &end.audit_tag);
+            end.hash = log.break_hash(end.sequence, &end.hash, &end.tag);
         }
         let row = row(log, entry, &end, &mut keys, now, entropy)?;
         let row = Row {
@@ -100,10 +105,10 @@ pub(crate) fn rows(
             ..row
         };
         end = Head {
-            audit_sequence: row.sequence,
-            audit_hash: row.hash.clone(),
-            audit_tag: log.head_tag(row.sequence, &row.hash, row.created_at),
-            audit_at: row.created_at,
+            sequence: row.sequence,
+            hash: row.hash.clone(),
+            tag: log.head_tag(row.sequence, &row.hash, row.created_at),
+            at: row.created_at,
         };
         rows.push(row);
     }
@@ -113,7 +118,7 @@ pub(crate) fn rows(
         .map(|(subject, key)| json!({ "subject": subject, "sealed_key": key }))
         .collect();
     Ok(Rows {
-        rows: text(&rows)?,
+        events: text(&rows)?,
         keys: (!made.is_empty()).then(|| json!(made).to_string()),
         erased: (!keys.erased.is_empty()).then(|| json!(keys.erased).to_string()),
         head: end,
@@ -134,13 +139,13 @@ fn row(
         outcome,
         record,
     } = entry;
-    let sequence = head.audit_sequence + 1;
+    let sequence = head.sequence + 1;
     let subject = act.subject.key_name();
     let sealed = sealed_part(log, record, &subject, sequence, keys, entropy)?;
     if record.erases {
         keys.erase(subject);
     }
-    let before = Timestamp::from_micros(head.audit_at);
+    let before = Timestamp::from_micros(head.at);
     let is_smoothed = before > now && before.since(now) <= SMOOTHED;
     let at = if is_smoothed { before } else { now };
     Ok(Row {
@@ -156,7 +161,7 @@ fn row(
         request_id: act.request_id.clone(),
         details: text(&record.plain)?,
         sealed,
-        previous_hash: head.audit_hash.clone(),
+        previous_hash: head.hash.clone(),
         ..Row::default()
     })
 }
@@ -198,20 +203,20 @@ impl Keys {
     fn of(&mut self, log: &AuditLog, subject: &str, entropy: &dyn Entropy) -> &SubjectKey {
         self.by_subject
             .entry(subject.to_owned())
-            .or_insert_with(|| match self.kept.get(subject) {
-                Some(kept) => log.open_key(subject, kept).unwrap_or_else(|_| {
-                    // The key may be good under the right root secret, so that it stays; what is sealed now is lost.
-                    tracing::error!("the audit key of a subject cannot be opened");
-                    log.new_key(subject, entropy).0
-                }),
-                None => {
-                    let (key, kept) = log.new_key(subject, entropy);
-                    // Nobody seals for a subject after its end, and were it done, nothing would be kept of it.
-                    if !self.erased.contains(subject) {
-                        self.made.insert(subject.to_owned(), kept);
-                    }
-                    key
+            .or_insert_with(|| {
+                if let Some(kept) = self.kept.get(subject) {
+                    return log.open_key(subject, kept).unwrap_or_else(|_| {
+                        // The key may be good under the right root secret, so that it stays; what is sealed now is lost.
+                        tracing::error!("the audit key of a subject cannot be opened");
+                        log.new_key(subject, entropy).0
+                    });
                 }
+                let (key, kept) = log.new_key(subject, entropy);
+                // Nobody seals for a subject after its end, and were it done, nothing would be kept of it.
+                if !self.erased.contains(subject) {
+                    self.made.insert(subject.to_owned(), kept);
+                }
+                key
             })
     }
 
@@ -277,13 +282,13 @@ mod tests {
         let sound = made(&[entry(Record::default())], Head::default(), 1).head;
         assert!(sound.is_sound(&log()));
         let next = made(&[entry(Record::default())], sound.clone(), 2);
-        assert!(next.rows.contains(&sound.audit_hash));
+        assert!(next.events.contains(&sound.hash));
         let set_back = Head {
-            audit_hash: "0".repeat(64),
+            hash: "0".repeat(64),
             ..sound
         };
         let next = made(&[entry(Record::default())], set_back.clone(), 2);
-        assert!(!next.rows.contains(&set_back.audit_hash));
+        assert!(!next.events.contains(&set_back.hash));
         assert!(next.head.is_sound(&log()));
     }
 
@@ -292,7 +297,7 @@ mod tests {
         let second = 1_000_000;
         let at = |before: i64, now: i64| {
             let head = made(&[entry(Record::default())], Head::default(), before).head;
-            made(&[entry(Record::default())], head, now).head.audit_at
+            made(&[entry(Record::default())], head, now).head.at
         };
         assert_eq!(at(100 * second, 95 * second), 100 * second);
         assert_eq!(at(100 * second, 89 * second), 89 * second);

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long refusals of one actor and method are counted after the first, which is written at once.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Most pairs of actor and method that are counted at a time: with two rows for each and window, what a flood of
 /// refusals can write is bounded.
 const MAX_PAIRS: usize = 256;

@@ -100,9 +100,9 @@ impl VerifyError {
 pub async fn head(connection: &DatabaseConnection, log: &AuditLog) -> Result<Mark, VerifyError> {
     let head = read_head(connection).await?;
     if !head.is_sound(log) {
-        return Err(VerifyError::broken(head.audit_sequence, Flaw::Head));
+        return Err(VerifyError::broken(head.sequence, Flaw::Head));
     }
-    Ok(mark(head.audit_sequence, head.audit_hash))
+    Ok(mark(head.sequence, head.hash))
 }
 
 /// Walks along the whole chain, in batches, beside whoever writes; `noted` are heads that were noted before.
@@ -153,19 +153,19 @@ async fn walk(
         }
         // Read after the rows and committed with them, so that it is never behind one that was read.
         let head = read_head(connection).await?;
-        if head.audit_sequence > link.sequence {
+        if head.sequence > link.sequence {
             // Written meanwhile, or removed.
             if rows_after(connection, link.sequence).await?.is_empty() {
                 return Err(VerifyError::broken(link.sequence + 1, Flaw::Missing));
             }
             continue;
         }
-        if head.audit_sequence < link.sequence {
-            let first = head.audit_sequence.max(anchor.sequence) + 1;
+        if head.sequence < link.sequence {
+            let first = head.sequence.max(anchor.sequence) + 1;
             return Err(VerifyError::broken(first, Flaw::BehindHead));
         }
-        if !head.is_sound(log) || head.audit_hash != link.hash {
-            return Err(VerifyError::broken(head.audit_sequence, Flaw::Head));
+        if !head.is_sound(log) || head.hash != link.hash {
+            return Err(VerifyError::broken(head.sequence, Flaw::Head));
         }
         // What lies before the anchor was trimmed and cannot be compared; what lies behind the head is gone.
         if let Some(mark) = open
@@ -263,8 +263,9 @@ async fn read_head(connection: &impl ConnectionTrait) -> Result<Head, StoreError
     const SQL: &str =
         "SELECT audit_sequence, audit_hash, audit_tag, audit_at FROM feed_head WHERE id = 1";
     let statement = Statement::from_string(connection.get_database_backend(), SQL);
-    let head = Head::find_by_statement(statement).one(connection).await?;
-    head.ok_or_else(|| StoreError::Corrupt("the feed has no head".to_owned()))
+    let row = connection.query_one_raw(statement).await?;
+    let row = row.ok_or_else(|| StoreError::Corrupt("the feed has no head".to_owned()))?;
+    Ok(Head::of(&row)?)
 }
 
 const fn mark(sequence: i64, hash: String) -> Mark {

@@ -79,17 +79,17 @@ pub(crate) async fn keys(
 pub(crate) async fn write(transaction: &impl ConnectionTrait, rows: Rows) -> Result<(), DbErr> {
     let backend = transaction.get_database_backend();
     let head = [
-        rows.head.audit_sequence.into(),
-        rows.head.audit_hash.into(),
-        rows.head.audit_tag.into(),
-        rows.head.audit_at.into(),
+        rows.head.sequence.into(),
+        rows.head.hash.into(),
+        rows.head.tag.into(),
+        rows.head.at.into(),
     ];
     if backend != DbBackend::Sqlite {
         let none = || "[]".to_owned();
         let rest = [
             rows.keys.unwrap_or_else(none).into(),
             rows.erased.unwrap_or_else(none).into(),
-            rows.rows.into(),
+            rows.events.into(),
         ];
         let values = head.into_iter().chain(rest);
         let statement = Statement::from_sql_and_values(backend, WRITE_POSTGRES, values);
@@ -99,7 +99,7 @@ pub(crate) async fn write(transaction: &impl ConnectionTrait, rows: Rows) -> Res
     let of_json = [
         (MAKE_KEYS_SQLITE, rows.keys),
         (ERASE_KEYS_SQLITE, rows.erased),
-        (WRITE_SQLITE, Some(rows.rows)),
+        (WRITE_SQLITE, Some(rows.events)),
     ];
     for (statement, json) in of_json {
         if let Some(json) = json {

@@ -73,18 +73,16 @@ pub(crate) async fn append(
     let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
     let rows = rows(&events, entropy);
     let names = audit::key_names(&entries);
-    let (statement, values) = match backend {
-        DbBackend::Sqlite => (COUNT_SQLITE, vec![count.into()]),
-        _ => {
-            let mut values = vec![count.into(), now.as_micros().into(), rows.clone().into()];
-            if entries.is_empty() {
-                (APPEND_POSTGRES, values)
-            } else {
-                values.push(names.as_deref().unwrap_or("[]").into());
-                (APPEND_AUDITED_POSTGRES, values)
-            }
+    let mut values = vec![count.into()];
+    let mut statement = COUNT_SQLITE;
+    if backend != DbBackend::Sqlite {
+        values.extend([now.as_micros().into(), rows.clone().into()]);
+        statement = APPEND_POSTGRES;
+        if !entries.is_empty() {
+            values.push(names.as_deref().unwrap_or("[]").into());
+            statement = APPEND_AUDITED_POSTGRES;
         }
-    };
+    }
     let head = transaction
         .query_one_raw(Statement::from_sql_and_values(backend, statement, values))
         .await?

@@ -447,9 +447,7 @@ async fn until_written(database: &TestDatabase, count: usize) -> Vec<audit::Audi
         }
     };
     let patience = Duration::from_secs(20);
-    tokio::time::timeout(patience, written)
-        .await
-        .expect("is written")
+    tokio::time::timeout(patience, written).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
