@@ -12,8 +12,10 @@ use std::{
 
 use divan::Bencher;
 use identity_kit::{
+    audit::{AuditLog, Refusals},
     clock::{Clock, SharedClock, SystemClock},
     entropy::SystemEntropy,
+    secret::{RootSecret, Secret},
     testing::TestDatabase,
 };
 use sea_orm::{ConnectionTrait, DbBackend};
@@ -25,7 +27,7 @@ use user_service::{
         user::{UserCursor, UserFilter, UserOrder},
     },
     setup,
-    store::{RightsCache, Store, migration::Migrator},
+    store::{Audit, RightsCache, Store, migration::Migrator},
 };
 
 /// Users in the list.
@@ -86,10 +88,17 @@ fn named(engine: &str) -> &'static Bed {
     }
 }
 
+fn audit(clock: &SharedClock) -> Audit {
+    Audit {
+        log: Arc::new(AuditLog::new(&RootSecret::new(&Secret::new(vec![0; 32])))),
+        refusals: Arc::new(Refusals::new(Arc::clone(clock))),
+    }
+}
+
 async fn bed(database: TestDatabase) -> Bed {
     let clock: SharedClock = Arc::new(SystemClock);
     let rights = RightsCache::new(Arc::clone(&clock), Duration::from_secs(5));
-    let store = Store::new(database.database().clone(), Arc::new(rights));
+    let store = Store::new(database.database().clone(), Arc::new(rights), audit(&clock));
     let permissions = setup::rules().unwrap().permissions();
     store
         .reconcile(permissions, Arc::new(SystemEntropy), clock.now())

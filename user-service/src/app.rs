@@ -6,7 +6,7 @@ use std::{error::Error, io, sync::Arc};
 
 use identity_guard::{
     follow::{FollowConfig, FollowError, Follower},
-    layer::{Guard, GuardConfig, GuardLayer, RemoteFallback, TokenFallback},
+    layer::{Guard, GuardConfig, GuardLayer, RemoteFallback, TokenFallback, Witness},
     rules::RulesError,
 };
 use identity_kit::{
@@ -25,9 +25,9 @@ use identity_kit::{
     shutdown::Shutdown,
 };
 use identity_proto::user::v1::{
-    change_feed_service_server, credential_service_server, permission_service_server,
-    revision_service_server, role_service_server, subscription_service_server, user_service_server,
-    user_type_service_server,
+    audit_service_server, change_feed_service_server, credential_service_server,
+    permission_service_server, revision_service_server, role_service_server,
+    subscription_service_server, user_service_server, user_type_service_server,
 };
 use prometheus::Registry;
 use thiserror::Error as ThisError;
@@ -47,13 +47,14 @@ use crate::{
 };
 
 /// The services of the public listener.
-pub const PUBLIC_SERVICES: [&str; 6] = [
+pub const PUBLIC_SERVICES: [&str; 7] = [
     user_service_server::SERVICE_NAME,
     user_type_service_server::SERVICE_NAME,
     role_service_server::SERVICE_NAME,
     permission_service_server::SERVICE_NAME,
     revision_service_server::SERVICE_NAME,
     subscription_service_server::SERVICE_NAME,
+    audit_service_server::SERVICE_NAME,
 ];
 
 /// The services that are on the internal listener alone.
@@ -100,6 +101,9 @@ pub enum StartError {
     /// auth-service's feed cannot be followed that way.
     #[error("--max-staleness-milliseconds: {0}")]
     Follow(#[from] FollowError),
+    /// A metric cannot be shown.
+    #[error("a metric cannot be shown: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// A listener cannot be used.
     #[error("a listener cannot be used: {0}")]
     Listener(#[from] io::Error),
@@ -173,7 +177,12 @@ impl App {
             Arc::new(intake),
         );
         background.keep(following);
-        let upkeep = Upkeep::new(store.clone(), Arc::clone(&clock), new_id(&*entropy));
+        let upkeep = Upkeep::new(
+            store.clone(),
+            Arc::clone(&clock),
+            new_id(&*entropy),
+            config.audit.retention(),
+        );
         let context = Arc::new(Context {
             store: store.clone(),
             applied: tail.applied(),
@@ -204,6 +213,9 @@ impl App {
         let (watchers, noting) =
             Watchers::spawn(store.database(), Arc::clone(&clock), background.until());
         background.keep(noting);
+        let refusals = Arc::clone(store.refusals());
+        refusals.register(&registry)?;
+        let guard = guard.witnessed(Arc::clone(&refusals) as Arc<dyn Witness>);
         let feed = ChangeFeed::new(
             history,
             watchers.clone(),
@@ -234,6 +246,11 @@ impl App {
         };
         background.spawn(monitor.run(background.until()));
         background.spawn(upkeep.run(background.until()));
+        background.spawn(refusals.write(
+            store.database().clone(),
+            store.audit_log(),
+            background.until(),
+        ));
         tracing::info!(public = %addresses.public, internal = %addresses.internal, admin = %addresses.admin, "serving");
         Ok(Self {
             addresses,

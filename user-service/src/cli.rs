@@ -1,4 +1,4 @@
-//! The verbs: serve, migrate, healthcheck, create-admin, import-users and export-users.
+//! The verbs: serve, migrate, healthcheck, create-admin, import-users, export-users and verify-audit.
 
 use std::{
     error::Error,
@@ -19,9 +19,10 @@ use identity_kit::{
 
 use crate::{
     app::{AccessSource, App, Prepared},
-    config::{Config, CreateAdminArgs, HealthcheckArgs, Verb},
+    config::{Config, CreateAdminArgs, HealthcheckArgs, Verb, VerifyAuditArgs},
     create_admin::{self, CreateAdminError},
     export_users, import_users, setup,
+    verify_audit::{self, VerifyAuditError},
 };
 
 /// How long a healthcheck waits for its answer.
@@ -44,15 +45,22 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error>> {
             Ok(writeln!(io::stdout(), "{said}")?)
         }
         Verb::ExportUsers(args) => Ok(export_users::run(&config, &args, clock, entropy).await?),
+        Verb::VerifyAudit(args) => verify(&config, &args, clock, entropy).await,
     }
 }
 
-/// What the program ends with after an error: 3 when `create-admin` found the name or the address taken, otherwise 1.
+/// What the program ends with after an error: 3 when `create-admin` found the name or the address taken, 4 when
+/// `verify-audit` found the log broken, otherwise 1.
 #[must_use]
 pub fn exit_code(error: &(dyn Error + 'static)) -> ExitCode {
-    match error.downcast_ref::<CreateAdminError>() {
-        Some(error) if error.is_taken() => ExitCode::from(3),
-        _ => ExitCode::FAILURE,
+    let is_taken = |error: &CreateAdminError| error.is_taken();
+    let is_broken = |error: &VerifyAuditError| error.is_broken();
+    if error.downcast_ref().is_some_and(is_taken) {
+        ExitCode::from(3)
+    } else if error.downcast_ref().is_some_and(is_broken) {
+        ExitCode::from(4)
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -104,6 +112,17 @@ async fn admin(
 ) -> Result<(), Box<dyn Error>> {
     let created = create_admin::run(config, args, clock, entropy).await?;
     writeln!(io::stdout(), "{created}")?;
+    Ok(())
+}
+
+async fn verify(
+    config: &Config,
+    args: &VerifyAuditArgs,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<(), Box<dyn Error>> {
+    let verified = verify_audit::run(config, args, clock, entropy).await?;
+    writeln!(io::stdout(), "{verified}")?;
     Ok(())
 }
 

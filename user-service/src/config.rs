@@ -39,6 +39,9 @@ pub struct Config {
     /// What users subscribe to.
     #[command(flatten)]
     pub subscription: SubscriptionArgs,
+    /// The audit log.
+    #[command(flatten)]
+    pub audit: AuditArgs,
     /// Logs, traces and metrics.
     #[command(flatten)]
     pub telemetry: TelemetryArgs,
@@ -59,6 +62,17 @@ pub enum Verb {
     ImportUsers(ImportUsersArgs),
     /// Write all users as JSON Lines, without password hashes
     ExportUsers(ExportUsersArgs),
+    /// Walk along the audit log and print its length and head as JSON; ends with 4 where the log is broken
+    VerifyAudit(VerifyAuditArgs),
+}
+
+/// What the audit log is compared with.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyAuditArgs {
+    /// A head that was noted before, as this verb prints it and the service logs it, which must still be in the log;
+    /// may be repeated
+    #[arg(long, value_name = "SEQUENCE:HASH")]
+    pub head: Vec<String>,
 }
 
 /// Which listener to ask.
@@ -116,7 +130,8 @@ pub struct ExportUsersArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessArgs {
-    /// File with the secret of at least 32 bytes from which the keys of page and consistency tokens are derived
+    /// File with the secret of at least 32 bytes from which the keys of page and consistency tokens and of the audit
+    /// log are derived
     #[arg(long, value_name = "FILE")]
     pub root_secret_file: Option<PathBuf>,
     /// Who may call internal RPCs: `name;scopes=credentials,change_feed;key-file=FILE` or `…;san=URI`; may be repeated
@@ -209,6 +224,24 @@ pub struct SubscriptionArgs {
     /// TOML file of plans: `NAME = ["feature", …]`; without it there are FREE, BASIC and PREMIUM
     #[arg(long, value_name = "FILE")]
     pub plans_file: Option<PathBuf>,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Audit")]
+pub struct AuditArgs {
+    /// Days for which events of the audit log are kept; 0 means for ever
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(..=36_500))]
+    pub audit_retention_days: u32,
+}
+
+impl AuditArgs {
+    /// For how long events are kept; `None` means for ever.
+    #[must_use]
+    pub fn retention(self) -> Option<Duration> {
+        let days = Duration::from_hours(24 * u64::from(self.audit_retention_days));
+        (!days.is_zero()).then_some(days)
+    }
 }
 
 impl Config {
@@ -374,6 +407,18 @@ mod tests {
         let flag = format!("--plans-file={}", file.display());
         let error = parse(&[&flag]).unwrap().subscription.plans().unwrap_err();
         assert!(error.to_string().contains("--plans-file"), "{error}");
+    }
+
+    #[test]
+    fn the_audit_log_is_kept_for_a_year_unless_told_otherwise() {
+        let days = |days: u64| Some(Duration::from_hours(24 * days));
+        assert_eq!(parse(&[]).unwrap().audit.retention(), days(365));
+        let retention = |value| {
+            parse(&["--audit-retention-days", value]).map(|config| config.audit.retention())
+        };
+        assert_eq!(retention("30").unwrap(), days(30));
+        assert_eq!(retention("0").unwrap(), None);
+        assert!(retention("-1").is_err() && retention("36501").is_err());
     }
 
     #[test]

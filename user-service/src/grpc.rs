@@ -1,5 +1,6 @@
 //! The services on the wire: one RPC a file, each parses, acts and renders.
 
+mod audit;
 mod context;
 pub(crate) mod convert;
 mod credential;
@@ -12,6 +13,7 @@ mod subscription;
 mod user;
 mod user_type;
 
+pub use audit::AuditEvents;
 pub use context::Context;
 pub use credential::Credentials;
 pub use permission::Permissions;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use identity_kit::{
+    audit::{Act, Actor},
     clock::SharedClock,
     config::ConfigError,
     entropy::{Entropy, SharedEntropy},
@@ -27,6 +28,8 @@ use crate::{
     store::{self, Store},
 };
 
+/// The verb, as the audit log names it.
+const VERB: &str = "import-users";
 /// The most users of one transaction.
 const BATCH: usize = 100;
 /// The longest line, in bytes.
@@ -163,7 +166,9 @@ impl Import<'_> {
             users: users.cloned().collect(),
             ..self.batch.clone()
         };
-        let done = self.store.import_users(&batch, self.clock.now()).await?;
+        let act = Act::new(Actor::operator(VERB), VERB);
+        let now = self.clock.now();
+        let done = self.store.import_users(&act, &batch, now).await?;
         let mut results = done.value.into_iter();
         for line in lines {
             let result = match line.user {

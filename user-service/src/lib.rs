@@ -15,3 +15,4 @@ mod routes;
 pub mod setup;
 pub mod store;
 mod upkeep;
+pub mod verify_audit;

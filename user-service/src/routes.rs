@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use identity_kit::{feed::Watchers, server::MAX_MESSAGE_BYTES};
 use identity_proto::user::v1::{
-    change_feed_service_server::ChangeFeedServiceServer,
+    audit_service_server::AuditServiceServer, change_feed_service_server::ChangeFeedServiceServer,
     credential_service_server::CredentialServiceServer,
     permission_service_server::PermissionServiceServer,
     revision_service_server::RevisionServiceServer, role_service_server::RoleServiceServer,
@@ -15,7 +15,10 @@ use tonic::service::{Routes, RoutesBuilder};
 
 use crate::{
     feed::ChangeFeed,
-    grpc::{Context, Credentials, Permissions, Revisions, Roles, Subscriptions, UserTypes, Users},
+    grpc::{
+        AuditEvents, Context, Credentials, Permissions, Revisions, Roles, Subscriptions, UserTypes,
+        Users,
+    },
 };
 
 /// A service with the limits of messages.
@@ -67,6 +70,10 @@ fn services(context: &Arc<Context>, watchers: &Watchers) -> RoutesBuilder {
         .add_service(limited!(
             SubscriptionServiceServer,
             Subscriptions(Arc::clone(context))
+        ))
+        .add_service(limited!(
+            AuditServiceServer,
+            AuditEvents(Arc::clone(context))
         ));
     builder
 }

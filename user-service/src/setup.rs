@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use identity_guard::rules::{Rules, RulesError};
 use identity_kit::{
+    audit::{AuditLog, Refusals},
     clock::SharedClock,
     config::ConfigError,
     database::{Database, DatabaseConfig, StoreError},
@@ -14,7 +15,7 @@ use thiserror::Error;
 
 use crate::{
     config::Config,
-    store::{self, RightsCache, Store, migration::Migrator},
+    store::{self, Audit, RightsCache, Store, migration::Migrator},
 };
 
 /// Why the database cannot be used.
@@ -72,6 +73,21 @@ pub async fn open(
     Ok(store)
 }
 
+/// Opens a database of the schema of this program as it is.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn look(
+    config: &Config,
+    database: &DatabaseConfig,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<Store, SetupError> {
+    let store = connect(config, database, &clock, &entropy).await?;
+    check_schema::<Migrator>(store.database()).await?;
+    Ok(store)
+}
+
 /// Brings schema and built-in rows up to date.
 ///
 /// # Errors
@@ -93,12 +109,18 @@ async fn connect(
     clock: &SharedClock,
     entropy: &SharedEntropy,
 ) -> Result<Store, SetupError> {
+    // Whoever writes leaves an event in the audit log, whose keys come from here.
+    let log = AuditLog::new(&config.access.root_secret()?);
     let flag = config.database.flag();
     let database = Database::connect(database, Arc::clone(clock), Arc::clone(entropy))
         .await
         .map_err(|source| SetupError::Connect { flag, source })?;
     let rights = RightsCache::new(Arc::clone(clock), config.access.max_staleness());
-    Ok(Store::new(database, Arc::new(rights)))
+    let audit = Audit {
+        log: Arc::new(log),
+        refusals: Arc::new(Refusals::new(Arc::clone(clock))),
+    };
+    Ok(Store::new(database, Arc::new(rights), audit))
 }
 
 async fn bring_up_to_date(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use identity_kit::{
+    audit::Act,
     clock::Timestamp,
     database::{Database, StoreError, WriteFuture, WriteTransaction},
     idempotency::{self, is_concurrent_repeat},
@@ -13,6 +14,7 @@ use identity_kit::{
 mod access;
 mod administrators;
 mod asking_budget;
+mod audit;
 mod batch_grants;
 mod changes;
 mod credential;
@@ -42,6 +44,7 @@ mod user_type;
 
 pub use access::{CredentialKey, FullUser};
 pub use asking_budget::Asker;
+pub use audit::Audit;
 pub use ends::ENDED_AT_ONCE;
 pub use error::Error;
 pub use event::kinds;
@@ -49,7 +52,9 @@ pub use lease::{Holder, LEASE};
 pub use request::RequestKey;
 pub use rights::{RightsCache, RightsFollower};
 
+use audit::Scribe;
 use rights::Touched;
+use sea_orm::DbErr;
 
 /// What a write did, and a position of the feed that has it.
 #[derive(Clone, Debug)]
@@ -65,13 +70,18 @@ pub struct Done<T> {
 pub struct Store {
     database: Database,
     rights: Arc<RightsCache>,
+    audit: Audit,
 }
 
 impl Store {
-    /// A store over a connected database with its cache of rights.
+    /// A store over a connected database with its cache of rights and its audit log.
     #[must_use]
-    pub const fn new(database: Database, rights: Arc<RightsCache>) -> Self {
-        Self { database, rights }
+    pub const fn new(database: Database, rights: Arc<RightsCache>, audit: Audit) -> Self {
+        Self {
+            database,
+            rights,
+            audit,
+        }
     }
 
     /// The database.
@@ -126,23 +136,39 @@ impl Store {
 
     /// Runs a write and drops what it makes stale before anybody is answered.
     ///
-    /// `work` may run more than once: it takes its command by reference.
-    async fn write<C, T, F>(&self, touched: Touched, command: C, work: F) -> Result<Done<T>, Error>
+    /// `work` may run more than once: it takes its command by reference. It tells the scribe what it did; a write that
+    /// tells the feed and not the audit log is a defect, and is not done. A refusal for want of a right is told here.
+    async fn write<C, T, F>(
+        &self,
+        act: Act,
+        touched: Touched,
+        command: C,
+        work: F,
+    ) -> Result<Done<T>, Error>
     where
         C: Send + Sync + 'static,
         T: Send + 'static,
-        F: for<'a> Fn(&'a WriteTransaction, &'a C) -> WriteFuture<'a, T, Error>
+        F: for<'a> Fn(&'a WriteTransaction, &'a Scribe, &'a C) -> WriteFuture<'a, T, Error>
             + Copy
             + Send
             + Sync
             + 'static,
     {
-        let command = Arc::new(command);
+        let scribe = Scribe::new(Arc::clone(&self.audit.log), act.clone());
+        let command = Arc::new((scribe, command));
         let once = || {
             let command = Arc::clone(&command);
             self.database.write(move |transaction| {
                 let command = Arc::clone(&command);
-                Box::pin(async move { work(transaction, &command).await })
+                Box::pin(async move {
+                    let (scribe, command) = &*command;
+                    let value = work(transaction, scribe, command).await?;
+                    if transaction.is_unaudited() {
+                        let defect = DbErr::Custom("a write left no audit event".to_owned());
+                        return Err(StoreError::Other(defect).into());
+                    }
+                    Ok(value)
+                })
             })
         };
         let mut written = once().await;
@@ -154,6 +180,9 @@ impl Store {
         }
         // Also after an error: a commit of unknown outcome may have happened.
         self.rights.forget(&touched);
+        if let Err(error) = &written {
+            self.note_refusal(act, error);
+        }
         let written = written?;
         let position = match written.position {
             Some(position) => position,

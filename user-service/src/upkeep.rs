@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use identity_kit::clock::{SharedClock, Timestamp};
+use identity_kit::clock::{Clock, SharedClock, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -26,17 +26,25 @@ pub(crate) struct Upkeep {
     store: Store,
     clock: SharedClock,
     holder: Holder,
+    /// For how long events of the audit log are kept; `None` means for ever.
+    audit_retention: Option<Duration>,
     /// Until when the lease is this process's own, as far as it knows.
     keeps_until: watch::Sender<Option<Timestamp>>,
 }
 
 impl Upkeep {
     /// Stands by; `id` is of this process alone.
-    pub(crate) fn new(store: Store, clock: SharedClock, id: String) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        clock: SharedClock,
+        id: String,
+        audit_retention: Option<Duration>,
+    ) -> Self {
         Self {
             store,
             clock,
             holder: Holder::new(id),
+            audit_retention,
             keeps_until: watch::Sender::new(None),
         }
     }
@@ -111,14 +119,17 @@ impl Upkeep {
         }
     }
 
-    /// Forgets remembered requests, events of the feed and proofs of addresses after a day, and budgets after an hour.
+    /// Forgets remembered requests, events of the feed and proofs of addresses after a day, budgets after an hour, and
+    /// events of the audit log after their time.
     async fn forget(&self) {
         tokio::time::sleep(FIRST).await;
         loop {
             let keeps = self.keeps_until.borrow().is_some();
             if keeps {
                 self.forget_once().await;
+                trim_audit(&self.store, self.audit_retention, &*self.clock).await;
             }
+            empty_log(&self.store).await;
             tokio::time::sleep(EVERY).await;
         }
     }
@@ -138,5 +149,28 @@ impl Upkeep {
         if let Err(error) = self.store.purge_budgets(now).await {
             tracing::warn!(error = ?error, "old budgets were not forgotten");
         }
+    }
+}
+
+/// Forgets events of the audit log after their time, and says in the log where it ends: whoever keeps that line
+/// somewhere else notices when the end is cut off, or the whole is set back to an older copy.
+async fn trim_audit(store: &Store, retention: Option<Duration>, clock: &dyn Clock) {
+    if let Some(retention) = retention
+        && let Err(error) = store.trim_audit(clock.now().minus(retention)).await
+    {
+        tracing::error!(error = ?error, "the audit log was not trimmed");
+    }
+    match store.audit_head().await {
+        Ok(head) => tracing::info!(%head, "the end of the audit log"),
+        Err(error) => tracing::error!(error = ?error, "the audit log has no good end"),
+    }
+}
+
+/// Empties the log of an SQLite database, in which what was deleted since the last round still stands.
+async fn empty_log(store: &Store) {
+    match store.database().checkpoint().await {
+        Ok(true) => {}
+        Ok(false) => tracing::debug!("the log of the database was not emptied: somebody reads it"),
+        Err(error) => tracing::warn!(error = ?error, "the log of the database was not emptied"),
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::request::Parts;
+use http::{Extensions, request::Parts};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
@@ -44,6 +44,13 @@ pub struct GuardConfig {
     pub exempt: Vec<String>,
 }
 
+/// Hears of callers who are known and are refused for want of a right.
+pub trait Witness: Send + Sync {
+    /// A caller lacks a permission or scope for a method, given by its path. It is waited for, so it must not wait; the
+    /// extensions are those of the request.
+    fn refused(&self, method: &str, caller: &Caller, lacking: &str, request: &Extensions);
+}
+
 /// Decides whether a caller may make a call.
 pub struct Guard {
     rules: Arc<Rules>,
@@ -52,6 +59,7 @@ pub struct Guard {
     rights: Arc<dyn RightsSource>,
     services: ServiceIdentities,
     exempt: Vec<String>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Guard {
@@ -65,6 +73,22 @@ impl Guard {
             rights: config.rights,
             services: config.services,
             exempt: config.exempt,
+            witness: None,
+        }
+    }
+
+    /// The same, with somebody who hears of refusals.
+    #[must_use]
+    pub fn witnessed(self, witness: Arc<dyn Witness>) -> Self {
+        Self {
+            witness: Some(witness),
+            ..self
+        }
+    }
+
+    fn tell(&self, parts: &Parts, lacking: &str, caller: impl FnOnce() -> Caller) {
+        if let Some(witness) = &self.witness {
+            witness.refused(parts.uri.path(), &caller(), lacking, &parts.extensions);
         }
     }
 
@@ -89,6 +113,7 @@ impl Guard {
                 let token = self.token(text).await?;
                 let rights = self.rights_of_active(&token, text).await?;
                 if !rights.holds(permission) {
+                    self.tell(parts, permission, || user(token, Some(rights), false));
                     return Err(Failure::permission_required(permission));
                 }
                 Ok((user(token, Some(rights), false), body))
@@ -99,6 +124,7 @@ impl Guard {
                 let rights = self.rights_of_active(&token, text).await?;
                 let (is_self, body) = peek::names(body, field, &token.claims().sub).await;
                 if !is_self && !rights.holds(permission) {
+                    self.tell(parts, permission, || user(token, Some(rights), false));
                     // The same whether the named user exists or not.
                     return Err(Failure::new(ErrorReason::NotFound, "no such object"));
                 }
@@ -107,6 +133,8 @@ impl Guard {
             Rule::Service { scope } => {
                 let service = self.service(parts)?;
                 if !service.allows(scope) {
+                    let name = service.name.clone();
+                    self.tell(parts, scope, || Caller::Service(ServiceCaller { name }));
                     return Err(Failure::new(
                         ErrorReason::ScopeRequired,
                         format!("this call needs the scope {scope}"),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::HeaderValue;
+use http::{Extensions, HeaderValue};
 use identity_guard::services::PeerInfo;
 use tonic::Request;
 
@@ -28,6 +28,12 @@ impl RequestId {
     pub(crate) fn header(&self) -> &HeaderValue {
         &self.0
     }
+}
+
+/// The id of a call, from the extensions of its request; empty where no server stands in front.
+#[must_use]
+pub fn request_id(extensions: &Extensions) -> &str {
+    extensions.get().map_or("", RequestId::as_str)
 }
 
 /// The address at the other end of the socket. Headers that claim another one are not believed.

@@ -234,6 +234,20 @@ impl Database {
         }
     }
 
+    /// Writes the log of an SQLite database back and empties it, so that what was deleted is in no file any more; whether
+    /// nobody stood in the way. PostgreSQL has no such duty: its old row versions go with its vacuum, and its log with
+    /// its own checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    pub async fn checkpoint(&self) -> Result<bool, StoreError> {
+        match &self.0.engine {
+            Engine::Sqlite(engine, _) => engine.checkpoint().await,
+            Engine::Postgres(..) => Ok(true),
+        }
+    }
+
     /// Ends the writer after what is queued, and closes the connections.
     pub async fn close(&self) {
         match &self.0.engine {

@@ -1,5 +1,6 @@
 //! Plumbing of both identity services: server, layers, telemetry, configuration and storage; no business rule.
 
+pub mod audit;
 pub mod background;
 pub mod config;
 pub mod consistency;

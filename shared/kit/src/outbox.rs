@@ -12,7 +12,7 @@ mod tail;
 use sea_orm::{ConnectionTrait as _, DbBackend, DbErr};
 use sea_orm_migration::SchemaManager;
 
-pub(crate) use self::append::append;
+pub(crate) use self::append::{Told, append};
 pub use self::{
     append::{beat, trim},
     read::{Cursor, Head, Read, StoredEvent, head, read, read_after},

@@ -4,16 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use identity_guard::caller::{Caller, UserCaller, caller};
 use identity_kit::{
+    audit::{Act, Actor, Refused},
     clock::{SharedClock, Timestamp},
     consistency::ConsistencyTokens,
-    deadline,
+    context, deadline,
     entropy::SharedEntropy,
     id::new_id,
     idempotency::RequestLog,
     page::PageTokens,
     password::HashPool,
     position::Position,
-    status::{ErrorReason, Failure},
+    status::{ErrorReason, Failure, reason_name},
     violations::Violations,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -69,6 +70,16 @@ impl Context {
     /// A fresh id.
     pub(super) fn new_id(&self) -> String {
         new_id(&*self.entropy)
+    }
+
+    /// Refuses an act for want of a permission that its rule alone does not ask for.
+    pub(super) fn permission_required(&self, act: Act, permission: &str) -> Failure {
+        self.store.refusals().record(Refused {
+            act,
+            reason: reason_name(ErrorReason::PermissionRequired),
+            lacking: permission.to_owned(),
+        });
+        Failure::permission_required(permission)
     }
 
     /// The consistency token of a position.
@@ -196,6 +207,16 @@ pub(super) fn user_caller<T>(request: &Request<T>) -> Result<UserCaller, Failure
         Caller::User(user) => Ok(user.clone()),
         Caller::Anonymous | Caller::Service(_) => Err(Failure::internal()),
     }
+}
+
+/// What the audit log says of a call: who makes it, and its id. The store adds to what.
+pub(super) fn act<T>(request: &Request<T>, action: &'static str) -> Act {
+    let actor = match caller(request) {
+        Caller::User(user) => Actor::user(user.user_id.as_str(), user.session_id.as_str()),
+        Caller::Service(service) => Actor::service(service.name.as_str()),
+        Caller::Anonymous => Actor::anonymous(),
+    };
+    Act::new(actor, action).by_request(context::request_id(request.extensions()))
 }
 
 /// The id of the user who calls.

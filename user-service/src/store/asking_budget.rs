@@ -5,7 +5,7 @@ use std::time::Duration;
 use identity_kit::clock::Timestamp;
 use sea_orm::{ConnectionTrait, Statement, Value};
 
-use super::{Error, Store, rights::Touched};
+use super::{Error, Store, audit, rights::Touched};
 use crate::domain::refusal::Refusal;
 
 /// How long a budget lasts.
@@ -30,9 +30,10 @@ impl Store {
     pub async fn spend(&self, askers: Vec<Asker>, now: Timestamp) -> Result<(), Error> {
         let hour = now.seconds().div_euclid(HOUR.as_secs().cast_signed());
         self.write(
+            audit::upkeep("SpendBudget"),
             Touched::Nothing,
             askers,
-            move |transaction, askers| {
+            move |transaction, _, askers| {
                 Box::pin(async move {
                     let places: Vec<_> = (0..askers.len())
                         .map(|place| format!("(${}, $1, 1)", place + 2))
@@ -75,20 +76,25 @@ impl Store {
         let hour = now.seconds().div_euclid(HOUR.as_secs().cast_signed());
         loop {
             let purged = self
-                .write(Touched::Nothing, hour, |transaction, hour| {
-                    Box::pin(async move {
-                        let statement = Statement::from_sql_and_values(
-                            transaction.get_database_backend(),
-                            format!(
-                                "DELETE FROM asking_budgets WHERE (hour, asker) IN (
+                .write(
+                    audit::upkeep("ForgetBudgets"),
+                    Touched::Nothing,
+                    hour,
+                    |transaction, _, hour| {
+                        Box::pin(async move {
+                            let statement = Statement::from_sql_and_values(
+                                transaction.get_database_backend(),
+                                format!(
+                                    "DELETE FROM asking_budgets WHERE (hour, asker) IN (
                                     SELECT hour, asker FROM asking_budgets WHERE hour < $1
                                     ORDER BY hour, asker LIMIT {AT_ONCE})"
-                            ),
-                            [(*hour).into()],
-                        );
-                        Ok(transaction.execute_raw(statement).await?.rows_affected())
-                    })
-                })
+                                ),
+                                [(*hour).into()],
+                            );
+                            Ok(transaction.execute_raw(statement).await?.rows_affected())
+                        })
+                    },
+                )
                 .await?;
             if purged.value < AT_ONCE {
                 return Ok(());

@@ -2,20 +2,25 @@
 
 use std::collections::{HashMap, HashSet};
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::WriteTransaction,
+};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{
-    Done, Error, Store, administrators, corrupt,
+    Done, Error, Store, administrators, audit, corrupt,
     entity::{user, user_role},
     event::{self, kinds},
-    grants::{has_role_at, lock_roles, put_roles},
+    grants::{ROLES, gave, has_role_at, lock_roles, put_roles},
     held,
     rights::Touched,
 };
 use crate::domain::{
     access::{AssignOutcome, MAX_ROLES, RoleAssignment},
     id::{RoleId, UserId},
+    refusal::Refusal,
     user::UserStatus,
 };
 
@@ -29,16 +34,20 @@ impl Store {
     /// When the database does not carry it out; a refusal is an outcome.
     pub async fn batch_assign_roles(
         &self,
-        caller: UserId,
+        act: Act,
         items: Vec<RoleAssignment>,
         now: Timestamp,
     ) -> Result<Done<Vec<AssignOutcome>>, Error> {
         let touched = Touched::Users(items.iter().map(|item| item.user_id.clone()).collect());
-        self.write(
+        let assigning = act.clone();
+        let asked = items.clone();
+        let done = self.write(
+            assigning,
             touched,
-            (caller, items),
-            move |transaction, (caller, items)| {
+            items,
+            move |transaction, scribe, items| {
                 Box::pin(async move {
+                    let caller = &scribe.caller;
                     let facts = Facts::read(transaction, caller, items, now).await?;
                     let mut outcomes: Vec<_> =
                         items.iter().map(|item| facts.judge(caller, item)).collect();
@@ -55,12 +64,23 @@ impl Store {
                     }
                     for item in assigned() {
                         event::user(transaction, kinds::USER_RIGHTS_CHANGED, &item.user_id);
+                        let record = facts.record(item);
+                        scribe.done_to(transaction, audit::user(&item.user_id), record);
                     }
                     Ok(outcomes)
                 })
             },
-        )
-        .await
+        );
+        let done = done.await?;
+        for (item, outcome) in asked.iter().zip(&done.value) {
+            let refusal = match outcome {
+                AssignOutcome::GrantExceedsCaller => Refusal::GrantExceedsCaller(None),
+                AssignOutcome::LastAdministrator => Refusal::LastAdministrator,
+                _ => continue,
+            };
+            self.note_refused(act.clone().on(audit::user(&item.user_id)), &refusal);
+        }
+        Ok(done)
     }
 }
 
@@ -156,6 +176,15 @@ impl Facts {
         } else {
             AssignOutcome::Assigned
         }
+    }
+
+    /// What the audit log says of an item: the roles that are new, or have another end now.
+    fn record(&self, item: &RoleAssignment) -> Record {
+        let has = self.roles.get(&item.user_id);
+        let is_so = |id: &&RoleId| has.and_then(|has| has.get(*id)) == Some(&item.ends_at);
+        let given = item.role_ids.iter().filter(|id| !is_so(id));
+        let given = given.map(|id| id.as_str().to_owned()).collect();
+        gave(ROLES, given, item.ends_at)
     }
 
     /// Whether an item takes an active administrator away, by giving the role an end.

@@ -1,13 +1,19 @@
 //! Addresses that wait to be proven: begun accounts and changes, and what a token brings about.
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::WriteTransaction,
+};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait,
 };
 
 use super::{
-    Done, Error, RequestKey, Store, corrupt,
+    Done, Error, RequestKey, Store,
+    audit::{self, Scribe, difference},
+    corrupt,
     entity::email_proof,
     error::taken,
     event::{self, kinds},
@@ -37,14 +43,16 @@ impl Store {
     /// `UsernameTaken`, also by another account that was begun.
     pub async fn insert_registration(
         &self,
+        act: Act,
         id: String,
         registration: Registration,
         now: Timestamp,
     ) -> Result<Timestamp, Error> {
         let done = self.write(
+            act,
             Touched::Nothing,
             (id, registration),
-            move |transaction, (id, registration)| {
+            move |transaction, _, (id, registration)| {
                 Box::pin(async move {
                     let new = &registration.user;
                     users::refuse_taken_username(transaction, &new.username, &new.id).await?;
@@ -76,15 +84,17 @@ impl Store {
     /// `UserNotFound`.
     pub async fn insert_email_change(
         &self,
+        act: Act,
         id: String,
         user_id: UserId,
         email: Email,
         now: Timestamp,
     ) -> Result<Timestamp, Error> {
         let done = self.write(
+            act.on(audit::user(&user_id)),
             Touched::Nothing,
             (id, user_id, email),
-            move |transaction, (id, user_id, email)| {
+            move |transaction, scribe, (id, user_id, email)| {
                 Box::pin(async move {
                     // The lock puts two requests of one user one after the other.
                     users::lock(transaction, user_id).await?;
@@ -93,6 +103,9 @@ impl Store {
                         .exec(transaction)
                         .await?;
                     insert(transaction, waiting(id, user_id, email, now)).await?;
+                    let record = Record::default();
+                    let record = record.personal("waiting_email", None::<String>, [email.as_str()]);
+                    scribe.done(transaction, record);
                     Ok(now.plus(LIFE))
                 })
             },
@@ -106,44 +119,53 @@ impl Store {
     /// `EmailTokenInvalid`, `UsernameTaken`, `EmailTaken`.
     pub async fn confirm_email(
         &self,
+        act: Act,
         token: EmailToken,
         now: Timestamp,
     ) -> Result<Done<UserId>, Error> {
-        self.write(Touched::Nothing, token, move |transaction, token| {
-            Box::pin(async move {
-                let row = email_proof::Entity::find_by_id(token.id())
-                    .lock_exclusive()
-                    .one(transaction)
-                    .await?
-                    .ok_or(Refusal::EmailTokenInvalid)?;
-                let is_good = row
-                    .secret_hash
-                    .as_deref()
-                    .is_some_and(|stored| token.matches(stored));
-                if !is_good || row.expires_at <= now.as_micros() {
-                    return Err(Refusal::EmailTokenInvalid.into());
-                }
-                email_proof::Entity::delete_by_id(token.id())
-                    .exec(transaction)
-                    .await?;
-                let id = UserId::stored(row.user_id.clone());
-                match begun(row)? {
-                    Begun::Account(registration) => {
-                        let password = (registration.hash, false);
-                        users::insert_as(
-                            transaction,
-                            &registration.user,
-                            Some(&password),
-                            true,
-                            now,
-                        )
-                        .await?;
+        self.write(
+            act,
+            Touched::Nothing,
+            token,
+            move |transaction, scribe, token| {
+                Box::pin(async move {
+                    let row = email_proof::Entity::find_by_id(token.id())
+                        .lock_exclusive()
+                        .one(transaction)
+                        .await?
+                        .ok_or(Refusal::EmailTokenInvalid)?;
+                    let is_good = row
+                        .secret_hash
+                        .as_deref()
+                        .is_some_and(|stored| token.matches(stored));
+                    if !is_good || row.expires_at <= now.as_micros() {
+                        return Err(Refusal::EmailTokenInvalid.into());
                     }
-                    Begun::Change(email) => change_email(transaction, &id, email, now).await?,
-                }
-                Ok(id)
-            })
-        })
+                    email_proof::Entity::delete_by_id(token.id())
+                        .exec(transaction)
+                        .await?;
+                    let id = UserId::stored(row.user_id.clone());
+                    match begun(row)? {
+                        Begun::Account(registration) => {
+                            let password = (registration.hash, false);
+                            let user = users::insert_as(
+                                transaction,
+                                &registration.user,
+                                Some(&password),
+                                true,
+                                now,
+                            )
+                            .await?;
+                            scribe.done_to(transaction, audit::user(&id), difference(None, &user));
+                        }
+                        Begun::Change(email) => {
+                            change_email(transaction, scribe, &id, email, now).await?;
+                        }
+                    }
+                    Ok(id)
+                })
+            },
+        )
         .await
     }
 
@@ -153,14 +175,16 @@ impl Store {
     /// `UserNotFound`; `Conflict` when it is not the user's, or no longer.
     pub async fn confirm_address(
         &self,
+        act: Act,
         id: UserId,
         email: Email,
         now: Timestamp,
     ) -> Result<Done<()>, Error> {
         self.write(
+            act.on(audit::user(&id)),
             Touched::Nothing,
             (id, email),
-            move |transaction, (id, email)| {
+            move |transaction, scribe, (id, email)| {
                 Box::pin(async move {
                     let before = users::lock(transaction, id).await?;
                     if before.email.key() != email.key() {
@@ -177,6 +201,7 @@ impl Store {
                     };
                     users::store(transaction, &before, &after).await?;
                     event::user(transaction, kinds::USER_UPDATED, id);
+                    scribe.done(transaction, difference(Some(&before), &after));
                     Ok(())
                 })
             },
@@ -190,21 +215,25 @@ impl Store {
     /// `UsernameTaken`, `EmailTaken`, `RequestIdReused`, `UserNotFound` when it was deleted since.
     pub async fn insert_federated_user(
         &self,
+        act: Act,
         new: NewUser,
         request: RequestKey,
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
         self.write(
+            act.on(audit::user(&new.id)),
             Touched::Nothing,
             (new, request),
-            move |transaction, (new, request)| {
+            move |transaction, scribe, (new, request)| {
                 Box::pin(async move {
                     if let Some(id) =
                         request::claim(transaction, Some(request), new.id.as_str(), now).await?
                     {
                         return users::get(transaction, &UserId::stored(id)).await;
                     }
-                    users::insert_as(transaction, new, None, true, now).await
+                    let user = users::insert_as(transaction, new, None, true, now).await?;
+                    scribe.done(transaction, difference(None, &user));
+                    Ok(user)
                 })
             },
         )
@@ -218,22 +247,27 @@ impl Store {
     pub async fn purge_email_proofs(&self, now: Timestamp) -> Result<(), Error> {
         loop {
             let purged = self
-                .write(Touched::Nothing, now, |transaction, now| {
-                    Box::pin(async move {
-                        let old = email_proof::Entity::find()
-                            .select_only()
-                            .column(email_proof::Column::Id)
-                            .filter(email_proof::Column::ExpiresAt.lte(now.as_micros()))
-                            .order_by_asc(email_proof::Column::ExpiresAt)
-                            .order_by_asc(email_proof::Column::Id)
-                            .limit(AT_ONCE);
-                        let deleted = email_proof::Entity::delete_many()
-                            .filter(email_proof::Column::Id.in_subquery(old.into_query()))
-                            .exec(transaction)
-                            .await?;
-                        Ok(deleted.rows_affected)
-                    })
-                })
+                .write(
+                    audit::upkeep("ForgetProofs"),
+                    Touched::Nothing,
+                    now,
+                    |transaction, _, now| {
+                        Box::pin(async move {
+                            let old = email_proof::Entity::find()
+                                .select_only()
+                                .column(email_proof::Column::Id)
+                                .filter(email_proof::Column::ExpiresAt.lte(now.as_micros()))
+                                .order_by_asc(email_proof::Column::ExpiresAt)
+                                .order_by_asc(email_proof::Column::Id)
+                                .limit(AT_ONCE);
+                            let deleted = email_proof::Entity::delete_many()
+                                .filter(email_proof::Column::Id.in_subquery(old.into_query()))
+                                .exec(transaction)
+                                .await?;
+                            Ok(deleted.rows_affected)
+                        })
+                    },
+                )
                 .await?;
             if purged.value < AT_ONCE {
                 return Ok(());
@@ -292,6 +326,7 @@ async fn insert(
 
 async fn change_email(
     transaction: &WriteTransaction,
+    scribe: &Scribe,
     id: &UserId,
     email: Email,
     now: Timestamp,
@@ -315,6 +350,8 @@ async fn change_email(
     };
     users::store(transaction, &before, &after).await?;
     event::user(transaction, kinds::USER_UPDATED, id);
+    let record = difference(Some(&before), &after);
+    scribe.done_to(transaction, audit::user(id), record);
     Ok(())
 }
 

@@ -3,14 +3,15 @@
 //! No answer waits for this: every read leaves out by itself what has ended. It keeps the tables small and tells the
 //! feed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{audit::Record, clock::Timestamp, database::WriteTransaction};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 
 use super::{
-    Error, Store,
+    Error, Store, audit,
     event::{self, kinds},
+    grants::{PERMISSIONS, ROLES},
     lease::{self, Holder},
     rights::Touched,
 };
@@ -46,7 +47,9 @@ macro_rules! remove {
             $table,
             " WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2",
             $passing_over,
-            ") RETURNING user_id"
+            ") RETURNING user_id, ",
+            $column,
+            " AS what"
         )
     };
 }
@@ -58,7 +61,7 @@ macro_rules! expire {
             "UPDATE subscriptions SET status = 'expired' WHERE ends_at <= $1 AND status <> 'expired' AND id IN (
                 SELECT id FROM subscriptions WHERE ends_at <= $1 AND status <> 'expired' ORDER BY ends_at LIMIT $2",
             $passing_over,
-            ") RETURNING user_id"
+            ") RETURNING user_id, plan AS what"
         )
     };
 }
@@ -122,60 +125,75 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<u64>, Error> {
         // What is kept of a user's rights is not told past their first end, so there is nothing to drop.
-        let done = self.write(Touched::Nothing, holder, move |transaction, holder| {
-            Box::pin(async move {
-                if !lease::take(transaction, holder, now).await? {
-                    return Ok(None);
-                }
-                let statements = statements(transaction.get_database_backend());
-                let mut ended = 0;
-                let mut users = BTreeSet::new();
-                for sql in [statements.roles, statements.permissions] {
-                    let owners = owners(transaction, sql, now).await?;
-                    ended += owners.len() as u64;
-                    users.extend(owners);
-                }
-                for user in users {
-                    event::user(
-                        transaction,
-                        kinds::USER_RIGHTS_CHANGED,
-                        &UserId::stored(user),
-                    );
-                }
-                let subscribers = owners(transaction, statements.subscriptions, now).await?;
-                ended += subscribers.len() as u64;
-                for user in subscribers {
-                    event::user(
-                        transaction,
-                        kinds::SUBSCRIPTION_CHANGED,
-                        &UserId::stored(user),
-                    );
-                }
-                Ok(Some(ended))
-            })
-        });
+        let act = audit::upkeep("CarryOutEnds");
+        let done = self.write(
+            act,
+            Touched::Nothing,
+            holder,
+            move |transaction, scribe, holder| {
+                Box::pin(async move {
+                    if !lease::take(transaction, holder, now).await? {
+                        return Ok(None);
+                    }
+                    let statements = statements(transaction.get_database_backend());
+                    let mut ended = 0;
+                    let mut users: BTreeMap<UserId, Record> = BTreeMap::new();
+                    for (sql, field) in [
+                        (statements.roles, ROLES),
+                        (statements.permissions, PERMISSIONS),
+                    ] {
+                        for (user, taken) in take_ended(transaction, sql, now).await? {
+                            ended += taken.len() as u64;
+                            let record = users.remove(&user).unwrap_or_default();
+                            users.insert(user, record.changed(field, taken, None::<String>));
+                        }
+                    }
+                    for (user, record) in users {
+                        event::user(transaction, kinds::USER_RIGHTS_CHANGED, &user);
+                        scribe.done_to(transaction, audit::user(&user), record);
+                    }
+                    for (user, plans) in
+                        take_ended(transaction, statements.subscriptions, now).await?
+                    {
+                        ended += plans.len() as u64;
+                        event::user(transaction, kinds::SUBSCRIPTION_CHANGED, &user);
+                        let record = Record::default().changed("plan", plans, None::<String>);
+                        scribe.done_to(transaction, audit::user(&user), record);
+                    }
+                    Ok(Some(ended))
+                })
+            },
+        );
         Ok(done.await?.value)
     }
 }
 
 #[derive(FromQueryResult)]
-struct Owner {
+struct Ended {
     user_id: String,
+    what: String,
 }
 
-/// Runs a statement that ends something, and answers whose it was, once for each row.
-async fn owners(
+/// Runs a statement that ends something, and answers what of each user.
+async fn take_ended(
     transaction: &WriteTransaction,
     sql: &'static str,
     now: Timestamp,
-) -> Result<Vec<String>, Error> {
+) -> Result<BTreeMap<UserId, Vec<String>>, Error> {
     let limit = i64::try_from(ENDED_AT_ONCE).unwrap_or(i64::MAX);
     let values = [Value::from(now.as_micros()), Value::from(limit)];
     let backend = transaction.get_database_backend();
-    let rows = Owner::find_by_statement(Statement::from_sql_and_values(backend, sql, values))
+    let rows = Ended::find_by_statement(Statement::from_sql_and_values(backend, sql, values))
         .all(transaction)
         .await?;
-    Ok(rows.into_iter().map(|row| row.user_id).collect())
+    let mut ended: BTreeMap<UserId, Vec<String>> = BTreeMap::new();
+    for row in rows {
+        ended
+            .entry(UserId::stored(row.user_id))
+            .or_default()
+            .push(row.what);
+    }
+    Ok(ended)
 }
 
 #[cfg(test)]

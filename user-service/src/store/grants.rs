@@ -3,17 +3,22 @@
 
 mod checks;
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::WriteTransaction,
+};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, StatementBuilder,
     sea_query::{Expr, IntoIden, OnConflict},
 };
 
 use self::checks::{count_permissions, count_roles};
 pub(super) use self::checks::{lock_roles, permissions_to_give};
 use super::{
-    Done, Error, Store, administrators,
+    Done, Error, Store, administrators, audit,
     entity::{role, user_permission, user_role},
     event::{self, kinds},
     held::{self, Hold},
@@ -26,6 +31,10 @@ use crate::domain::{
     refusal::Refusal,
 };
 
+/// The fields of a user or role, as the audit log names them.
+pub(super) const ROLES: &str = "role_ids";
+pub(super) const PERMISSIONS: &str = "permission_ids";
+
 impl Store {
     /// Gives roles to a user, until `ends_at` where they are to end by themselves; what the user has gets that end too.
     ///
@@ -33,7 +42,7 @@ impl Store {
     /// `UserNotFound`, `RoleNotFound`, `GrantExceedsCaller`, `TooManyRoles`, `LastAdministrator`.
     pub async fn assign_roles(
         &self,
-        caller: UserId,
+        act: Act,
         user_id: UserId,
         role_ids: Vec<RoleId>,
         ends_at: Option<Timestamp>,
@@ -41,9 +50,10 @@ impl Store {
     ) -> Result<Done<Given>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
+            act.on(audit::user(&user_id)),
             touched,
-            (caller, user_id, role_ids),
-            move |transaction, (caller, user_id, role_ids)| {
+            (user_id, role_ids),
+            move |transaction, scribe, (user_id, role_ids)| {
                 Box::pin(async move {
                     // Only an end takes an administrator away. Roles before the user, as every transaction that locks
                     // both does.
@@ -52,7 +62,8 @@ impl Store {
                         None => None,
                     };
                     let found = lock_roles(transaction, role_ids).await?;
-                    let user = held::lock_inferior(transaction, caller, user_id, now).await?;
+                    let user =
+                        held::lock_inferior(transaction, &scribe.caller, user_id, now).await?;
                     if let Some(missing) = role_ids
                         .iter()
                         .find(|id| !found.iter().any(|role| role.id == **id))
@@ -60,7 +71,7 @@ impl Store {
                         return Err(Refusal::RoleNotFound(missing.clone()).into());
                     }
                     let hold = Hold::to_give(ends_at);
-                    held::refuse_more_than_held(transaction, caller, &found, hold).await?;
+                    held::refuse_more_than_held(transaction, &scribe.caller, &found, hold).await?;
                     if let Some(admin) = admin.filter(|admin| role_ids.contains(admin)) {
                         administrators::spare_the_last(transaction, &admin, &user).await?;
                     }
@@ -72,7 +83,12 @@ impl Store {
                         ends_at: Set(ends_at.map(Timestamp::as_micros)),
                     });
                     let written = put_roles(transaction, rows).await?;
-                    Ok(given(transaction, user_id, written, role_ids.len(), had))
+                    let given = given(written.len(), role_ids.len(), had);
+                    if !written.is_empty() {
+                        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                        scribe.done(transaction, gave(ROLES, written, ends_at));
+                    }
+                    Ok(given)
                 })
             },
         )
@@ -85,19 +101,21 @@ impl Store {
     /// `UserNotFound`, `GrantExceedsCaller`, `LastAdministrator`.
     pub async fn unassign_roles(
         &self,
-        caller: UserId,
+        act: Act,
         user_id: UserId,
         role_ids: Vec<RoleId>,
         now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
+            act.on(audit::user(&user_id)),
             touched,
-            (caller, user_id, role_ids),
-            move |transaction, (caller, user_id, role_ids)| {
+            (user_id, role_ids),
+            move |transaction, scribe, (user_id, role_ids)| {
                 Box::pin(async move {
                     let admin = administrators::lock(transaction).await?;
-                    let user = held::lock_inferior(transaction, caller, user_id, now).await?;
+                    let user =
+                        held::lock_inferior(transaction, &scribe.caller, user_id, now).await?;
                     if role_ids.contains(&admin) {
                         administrators::spare_the_last(transaction, &admin, &user).await?;
                     }
@@ -109,16 +127,19 @@ impl Store {
                         .filter(has_role_at(now))
                         .count(transaction)
                         .await?;
-                    let taken = user_role::Entity::delete_many()
+                    let mut delete = user_role::Entity::delete_many()
                         .filter(user_role::Column::UserId.eq(user_id.as_str()))
                         .filter(
                             user_role::Column::RoleId.is_in(role_ids.iter().map(RoleId::as_str)),
                         )
-                        .exec(transaction)
-                        .await?
-                        .rows_affected;
-                    if taken > 0 {
+                        .into_query();
+                    delete.returning_col(user_role::Column::RoleId);
+                    let taken = returned(transaction, &delete, "role_id").await?;
+                    let count = taken.len() as u64;
+                    if count > 0 {
                         event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                        let record = Record::default();
+                        scribe.done(transaction, record.changed(ROLES, taken, None::<String>));
                     }
                     // What had ended goes too, and counts for nothing.
                     Ok(had)
@@ -135,7 +156,7 @@ impl Store {
     /// `UserNotFound`, `PermissionNotFound`, `GrantExceedsCaller`, `TooManyPermissions`.
     pub async fn grant_user_permissions(
         &self,
-        caller: UserId,
+        act: Act,
         user_id: UserId,
         ids: Vec<PermissionId>,
         ends_at: Option<Timestamp>,
@@ -143,14 +164,15 @@ impl Store {
     ) -> Result<Done<Given>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
+            act.on(audit::user(&user_id)),
             touched,
-            (caller, user_id, ids),
-            move |transaction, (caller, user_id, ids)| {
+            (user_id, ids),
+            move |transaction, scribe, (user_id, ids)| {
                 Box::pin(async move {
-                    held::lock_inferior(transaction, caller, user_id, now).await?;
+                    held::lock_inferior(transaction, &scribe.caller, user_id, now).await?;
                     let wanted = permissions_to_give(transaction, ids).await?;
                     let hold = Hold::to_give(ends_at);
-                    held::refuse_unless_held(transaction, caller, &wanted, hold).await?;
+                    held::refuse_unless_held(transaction, &scribe.caller, &wanted, hold).await?;
                     let had = count_permissions(transaction, user_id, ids, now).await?;
                     let rows = ids.iter().map(|id| user_permission::ActiveModel {
                         user_id: Set(user_id.as_str().to_owned()),
@@ -158,21 +180,26 @@ impl Store {
                         created_at: Set(now.as_micros()),
                         ends_at: Set(ends_at.map(Timestamp::as_micros)),
                     });
-                    let written = user_permission::Entity::insert_many(rows)
-                        .on_conflict(upsert(
-                            [
-                                user_permission::Column::UserId,
-                                user_permission::Column::PermissionId,
-                            ],
-                            [
-                                user_permission::Column::CreatedAt,
-                                user_permission::Column::EndsAt,
-                            ],
-                            "user_permissions.ends_at IS DISTINCT FROM excluded.ends_at",
-                        ))
-                        .exec_without_returning(transaction)
-                        .await?;
-                    Ok(given(transaction, user_id, written, ids.len(), had))
+                    let insert = user_permission::Entity::insert_many(rows).on_conflict(upsert(
+                        [
+                            user_permission::Column::UserId,
+                            user_permission::Column::PermissionId,
+                        ],
+                        [
+                            user_permission::Column::CreatedAt,
+                            user_permission::Column::EndsAt,
+                        ],
+                        "user_permissions.ends_at IS DISTINCT FROM excluded.ends_at",
+                    ));
+                    let mut insert = insert.into_query();
+                    insert.returning_col(user_permission::Column::PermissionId);
+                    let written = returned(transaction, &insert, "permission_id").await?;
+                    let given = given(written.len(), ids.len(), had);
+                    if !written.is_empty() {
+                        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                        scribe.done(transaction, gave(PERMISSIONS, written, ends_at));
+                    }
+                    Ok(given)
                 })
             },
         )
@@ -185,18 +212,19 @@ impl Store {
     /// `UserNotFound`, `GrantExceedsCaller`.
     pub async fn revoke_user_permissions(
         &self,
-        caller: UserId,
+        act: Act,
         user_id: UserId,
         ids: Vec<PermissionId>,
         now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         let touched = Touched::User(user_id.clone());
         self.write(
+            act.on(audit::user(&user_id)),
             touched,
-            (caller, user_id, ids),
-            move |transaction, (caller, user_id, ids)| {
+            (user_id, ids),
+            move |transaction, scribe, (user_id, ids)| {
                 Box::pin(async move {
-                    held::lock_inferior(transaction, caller, user_id, now).await?;
+                    held::lock_inferior(transaction, &scribe.caller, user_id, now).await?;
                     let had = user_permission::Entity::find()
                         .filter(user_permission::Column::UserId.eq(user_id.as_str()))
                         .filter(
@@ -206,17 +234,21 @@ impl Store {
                         .filter(has_permission_at(now))
                         .count(transaction)
                         .await?;
-                    let taken = user_permission::Entity::delete_many()
+                    let mut delete = user_permission::Entity::delete_many()
                         .filter(user_permission::Column::UserId.eq(user_id.as_str()))
                         .filter(
                             user_permission::Column::PermissionId
                                 .is_in(ids.iter().map(PermissionId::as_str)),
                         )
-                        .exec(transaction)
-                        .await?
-                        .rows_affected;
-                    if taken > 0 {
+                        .into_query();
+                    delete.returning_col(user_permission::Column::PermissionId);
+                    let taken = returned(transaction, &delete, "permission_id").await?;
+                    let count = taken.len() as u64;
+                    if count > 0 {
                         event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
+                        let record = Record::default();
+                        let record = record.changed(PERMISSIONS, taken, None::<String>);
+                        scribe.done(transaction, record);
                     }
                     // What had ended goes too, and counts for nothing.
                     Ok(had)
@@ -264,19 +296,33 @@ impl Store {
     }
 }
 
-/// Writes assignments that were checked, and answers how many are new or have another end now.
+/// Writes assignments that were checked, and answers the role of each that is new or has another end now.
 pub(super) async fn put_roles(
     transaction: &WriteTransaction,
     rows: impl IntoIterator<Item = user_role::ActiveModel>,
-) -> Result<u64, Error> {
-    Ok(user_role::Entity::insert_many(rows)
-        .on_conflict(upsert(
-            [user_role::Column::UserId, user_role::Column::RoleId],
-            [user_role::Column::CreatedAt, user_role::Column::EndsAt],
-            "user_roles.ends_at IS DISTINCT FROM excluded.ends_at",
-        ))
-        .exec_without_returning(transaction)
-        .await?)
+) -> Result<Vec<String>, Error> {
+    let insert = user_role::Entity::insert_many(rows).on_conflict(upsert(
+        [user_role::Column::UserId, user_role::Column::RoleId],
+        [user_role::Column::CreatedAt, user_role::Column::EndsAt],
+        "user_roles.ends_at IS DISTINCT FROM excluded.ends_at",
+    ));
+    let mut insert = insert.into_query();
+    insert.returning_col(user_role::Column::RoleId);
+    returned(transaction, &insert, "role_id").await
+}
+
+/// Runs an insertion or a deletion, and answers the ids in a column of the rows that it made or took.
+pub(super) async fn returned(
+    transaction: &WriteTransaction,
+    statement: &impl StatementBuilder,
+    column: &str,
+) -> Result<Vec<String>, Error> {
+    let statement = transaction.get_database_backend().build(statement);
+    let rows = transaction.query_all_raw(statement).await?;
+    Ok(rows
+        .iter()
+        .map(|row| row.try_get("", column))
+        .collect::<Result<_, _>>()?)
 }
 
 /// Whether a row of the roles of users has not ended.
@@ -305,20 +351,20 @@ fn upsert<C: IntoIden, const N: usize>(
         .to_owned()
 }
 
-/// What a write of `all` rows has given to a user who had `had` of them, and its event.
-fn given(
-    transaction: &WriteTransaction,
-    user_id: &UserId,
-    written: u64,
-    all: usize,
-    had: u64,
-) -> Given {
-    if written > 0 {
-        event::user(transaction, kinds::USER_RIGHTS_CHANGED, user_id);
-    }
+/// What a write of `all` rows that changed `written` of them has given to a user who had `had` of them.
+fn given(written: usize, all: usize, had: u64) -> Given {
     let new = (all as u64).saturating_sub(had);
     Given {
         new,
-        changed: written.saturating_sub(new),
+        changed: (written as u64).saturating_sub(new),
+    }
+}
+
+/// What the audit log says of something that was given, perhaps until an end.
+pub(super) fn gave(field: &str, ids: Vec<String>, ends_at: Option<Timestamp>) -> Record {
+    let record = Record::default().changed(field, None::<String>, ids);
+    match ends_at {
+        Some(end) => record.fact("ends_at_micros", end.as_micros().to_string()),
+        None => record,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use identity_kit::{
+    audit::Act,
     clock::Timestamp,
     database::{StoreError, WriteTransaction},
 };
@@ -10,8 +11,10 @@ use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel};
 
 use super::{
     Done, Error, Store,
+    audit::{self, Scribe, difference},
     entity::{credential, user, user_import, user_role, user_search, username_skeleton},
     event::{self, kinds},
+    grants::ROLES,
     rights::Touched,
     user::{self as users, NewRows},
 };
@@ -36,29 +39,48 @@ impl Store {
     /// `Conflict` when others took what the batch needs again and again; when the database does not carry it out.
     pub async fn import_users(
         &self,
+        act: &Act,
         batch: &ImportBatch,
         now: Timestamp,
     ) -> Result<Done<Vec<ImportResult>>, Error> {
         for _ in 0..ATTEMPTS {
             let imported = self
                 .write(
+                    act.clone(),
                     Touched::Nothing,
                     batch.clone(),
-                    move |transaction, batch| Box::pin(import(transaction, batch, now)),
+                    move |transaction, scribe, batch| {
+                        Box::pin(import(transaction, scribe, batch, now))
+                    },
                 )
                 .await;
             match imported {
                 // What was taken meanwhile is there to be seen now, and is the outcome of one user.
                 Err(Error::Failed(StoreError::Unique { .. })) => {}
-                other => return other,
+                Ok(done) => {
+                    self.note_refused_imports(act, batch, &done.value);
+                    return Ok(done);
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(Refusal::Conflict.into())
+    }
+
+    /// Tells the audit log of users who would have got more than the caller holds.
+    fn note_refused_imports(&self, act: &Act, batch: &ImportBatch, results: &[ImportResult]) {
+        for (user, result) in batch.users.iter().zip(results) {
+            if let ImportResult::Refused(ImportRefusal::GrantExceedsCaller(lacking)) = result {
+                let act = act.clone().on(audit::user(&user.new.id));
+                self.note_refused(act, &Refusal::GrantExceedsCaller(lacking.clone()));
+            }
+        }
     }
 }
 
 async fn import(
     transaction: &WriteTransaction,
+    scribe: &Scribe,
     batch: &ImportBatch,
     now: Timestamp,
 ) -> Result<Vec<ImportResult>, Error> {
@@ -80,7 +102,7 @@ async fn import(
         })
         .collect();
     if !batch.dry_run && !created.is_empty() {
-        insert(transaction, batch, &known, &created, now).await?;
+        insert(transaction, scribe, batch, &known, &created, now).await?;
     }
     Ok(results)
 }
@@ -121,6 +143,7 @@ fn judge(
 /// Writes those who are to be created: one statement a table.
 async fn insert(
     transaction: &WriteTransaction,
+    scribe: &Scribe,
     batch: &ImportBatch,
     known: &Known,
     created: &[&ImportedUser],
@@ -164,6 +187,15 @@ async fn insert(
         searched.push(rows.search);
         credentials.push(rows.credential);
         event::user(transaction, kinds::USER_CREATED, &user.id);
+        let given = imported.roles.iter().filter_map(|name| {
+            let role = known.roles.get(name.as_str())?;
+            Some(role.id.as_str())
+        });
+        let record = difference(None, &user)
+            .fact("has_password", imported.hash.is_some().to_string())
+            .fact("source", batch.source.as_str())
+            .changed(ROLES, None::<String>, given);
+        scribe.done_to(transaction, audit::user(&user.id), record);
         if !imported.roles.is_empty() {
             event::user(transaction, kinds::USER_RIGHTS_CHANGED, &user.id);
         }

@@ -8,7 +8,7 @@ use identity_kit::{
 };
 use sea_orm::{ConnectionTrait, Statement, Value};
 
-use super::{Error, Store, rights::Touched};
+use super::{Error, Store, audit, rights::Touched};
 
 /// How long a process that says nothing more is still waited for.
 pub const LEASE: Duration = Duration::from_secs(4);
@@ -39,9 +39,14 @@ impl Store {
     /// # Errors
     /// When the database does not carry it out.
     pub async fn take_lease(&self, holder: Holder, now: Timestamp) -> Result<bool, Error> {
-        let done = self.write(Touched::Nothing, holder, move |transaction, holder| {
-            Box::pin(async move { Ok(take(transaction, holder, now).await?) })
-        });
+        let done = self.write(
+            audit::upkeep("TakeLease"),
+            Touched::Nothing,
+            holder,
+            move |transaction, _, holder| {
+                Box::pin(async move { Ok(take(transaction, holder, now).await?) })
+            },
+        );
         Ok(done.await?.value)
     }
 
@@ -50,18 +55,23 @@ impl Store {
     /// # Errors
     /// When the database does not carry it out.
     pub async fn release_lease(&self, holder: Holder) -> Result<(), Error> {
-        let done = self.write(Touched::Nothing, holder, |transaction, holder| {
-            Box::pin(async move {
-                transaction
-                    .execute_raw(Statement::from_sql_and_values(
-                        transaction.get_database_backend(),
-                        RELEASE,
-                        [Value::from(holder.0.as_str())],
-                    ))
-                    .await?;
-                Ok(())
-            })
-        });
+        let done = self.write(
+            audit::upkeep("ReleaseLease"),
+            Touched::Nothing,
+            holder,
+            |transaction, _, holder| {
+                Box::pin(async move {
+                    transaction
+                        .execute_raw(Statement::from_sql_and_values(
+                            transaction.get_database_backend(),
+                            RELEASE,
+                            [Value::from(holder.0.as_str())],
+                        ))
+                        .await?;
+                    Ok(())
+                })
+            },
+        );
         done.await?;
         Ok(())
     }

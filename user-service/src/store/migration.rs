@@ -19,6 +19,7 @@ mod m0011_upkeep_lease;
 mod m0012_subscriptions;
 mod m0013_user_imports;
 mod m0016_feed_watchers;
+mod m0017_audit;
 mod m0020_username_skeletons;
 mod m0021_user_search;
 mod m0022_email_proofs;
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_subscriptions::Migration),
             Box::new(m0013_user_imports::Migration),
             Box::new(m0016_feed_watchers::Migration),
+            Box::new(m0017_audit::Migration),
             Box::new(m0020_username_skeletons::Migration),
             Box::new(m0021_user_search::Migration),
             Box::new(m0022_email_proofs::Migration),

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction, entropy::SharedEntropy};
+use identity_kit::{
+    audit::Act, clock::Timestamp, database::WriteTransaction, entropy::SharedEntropy,
+};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement,
@@ -27,15 +29,17 @@ impl Store {
     /// When the database does not carry it out.
     pub async fn claim_mails(
         &self,
+        act: Act,
         limit: u64,
         sent: Vec<String>,
         entropy: SharedEntropy,
         now: Timestamp,
     ) -> Result<Vec<PendingMail>, Error> {
         let done = self.write(
+            act,
             Touched::Nothing,
             (sent, entropy),
-            move |transaction, (sent, entropy)| {
+            move |transaction, _, (sent, entropy)| {
                 Box::pin(async move {
                     mark_sent(transaction, sent).await?;
                     let rows = email_proof::Entity::find()

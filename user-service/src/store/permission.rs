@@ -2,7 +2,11 @@
 
 use std::slice;
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::WriteTransaction,
+};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
@@ -10,6 +14,7 @@ use sea_orm::{
 
 use super::{
     Done, Error, RequestKey, Store,
+    audit::{self, said},
     entity::permission,
     error::taken,
     event::{self, kinds},
@@ -19,7 +24,7 @@ use super::{
 };
 use crate::domain::{
     etag::Etag,
-    id::{PermissionId, UserId},
+    id::PermissionId,
     name::PermissionName,
     page::{NameCursor, Page},
     permission::{NewPermission, Permission},
@@ -34,21 +39,29 @@ impl Store {
     /// `NameTaken`, `RequestIdReused`.
     pub async fn insert_permission(
         &self,
+        act: Act,
         new: NewPermission,
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<Permission>, Error> {
         self.write(
+            act.on(audit::permission(&new.id)),
             Touched::Everybody,
             (new, request),
-            move |transaction, (new, request)| {
+            move |transaction, scribe, (new, request)| {
                 Box::pin(async move {
                     if let Some(id) =
                         request::claim(transaction, request.as_ref(), new.id.as_str(), now).await?
                     {
                         return get(transaction, &PermissionId::stored(id)).await;
                     }
-                    insert(transaction, new, false, now).await
+                    let permission = insert(transaction, new, false, now).await?;
+                    let (name, description) = (&permission.name, &permission.description);
+                    let record = Record::default()
+                        .changed("name", None::<String>, [name.as_str()])
+                        .personal("description", None::<String>, said(description.as_str()));
+                    scribe.done(transaction, record);
+                    Ok(permission)
                 })
             },
         )
@@ -98,21 +111,24 @@ impl Store {
     /// `PermissionNotFound`, `EtagMismatch`.
     pub async fn update_permission(
         &self,
+        act: Act,
         id: PermissionId,
         description: Option<Description>,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<Permission>, Error> {
         self.write(
+            act.on(audit::permission(&id)),
             Touched::Nothing,
             (id, description, etag),
-            move |transaction, (id, description, etag)| {
+            move |transaction, scribe, (id, description, etag)| {
                 Box::pin(async move {
                     let permission = lock(transaction, id).await?;
                     check_etag(&permission, etag.as_ref())?;
                     let Some(description) = description.clone() else {
                         return Ok(permission);
                     };
+                    let before = permission.description.clone();
                     let permission = Permission {
                         description,
                         updated_at: now,
@@ -127,6 +143,10 @@ impl Store {
                     .exec_without_returning(transaction)
                     .await?;
                     event::permission(transaction, kinds::PERMISSION_CHANGED, &permission);
+                    let (before, after) =
+                        (said(before.as_str()), said(permission.description.as_str()));
+                    let record = Record::default().personal("description", before, after);
+                    scribe.done(transaction, record);
                     Ok(permission)
                 })
             },
@@ -140,27 +160,32 @@ impl Store {
     /// `PermissionNotFound`, `BuiltIn`, `GrantExceedsCaller`, `EtagMismatch`.
     pub async fn delete_permission(
         &self,
-        caller: UserId,
+        act: Act,
         id: PermissionId,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<()>, Error> {
         self.write(
+            act.on(audit::permission(&id)),
             Touched::Everybody,
-            (caller, id, etag),
-            move |transaction, (caller, id, etag)| {
+            (id, etag),
+            move |transaction, scribe, (id, etag)| {
                 Box::pin(async move {
                     let permission = lock(transaction, id).await?;
                     if permission.built_in {
                         return Err(Refusal::BuiltIn.into());
                     }
                     let lost = slice::from_ref(&permission.name);
-                    held::refuse_unless_held(transaction, caller, lost, Hold::At(now)).await?;
+                    held::refuse_unless_held(transaction, &scribe.caller, lost, Hold::At(now))
+                        .await?;
                     check_etag(&permission, etag.as_ref())?;
                     permission::Entity::delete_by_id(id.as_str())
                         .exec(transaction)
                         .await?;
                     event::permission(transaction, kinds::PERMISSION_DELETED, &permission);
+                    let name = permission.name.as_str();
+                    let record = Record::default().changed("name", [name], None::<String>);
+                    scribe.done(transaction, record.erasing());
                     Ok(())
                 })
             },

@@ -2,7 +2,11 @@
 
 use std::slice;
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::WriteTransaction,
+};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait,
@@ -10,6 +14,7 @@ use sea_orm::{
 
 use super::{
     Done, Error, RequestKey, Store,
+    audit::{self, said},
     entity::{permission, role, role_permission},
     error::taken,
     event::{self, kinds},
@@ -19,7 +24,7 @@ use super::{
 };
 use crate::domain::{
     etag::Etag,
-    id::{RoleId, UserId},
+    id::RoleId,
     name::{PermissionName, RoleName},
     page::{NameCursor, Page},
     refusal::Refusal,
@@ -34,21 +39,32 @@ impl Store {
     /// `NameTaken`, `RequestIdReused`.
     pub async fn insert_role(
         &self,
+        act: Act,
         new: NewRole,
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<Role>, Error> {
         self.write(
+            act.on(audit::role(&new.id)),
             Touched::Nothing,
             (new, request),
-            move |transaction, (new, request)| {
+            move |transaction, scribe, (new, request)| {
                 Box::pin(async move {
                     if let Some(id) =
                         request::claim(transaction, request.as_ref(), new.id.as_str(), now).await?
                     {
                         return get(transaction, &RoleId::stored(id)).await;
                     }
-                    insert(transaction, new, false, now).await
+                    let role = insert(transaction, new, false, now).await?;
+                    let record = Record::default()
+                        .changed("name", None::<String>, [role.name.as_str()])
+                        .personal(
+                            "description",
+                            None::<String>,
+                            said(role.description.as_str()),
+                        );
+                    scribe.done(transaction, record);
+                    Ok(role)
                 })
             },
         )
@@ -121,15 +137,17 @@ impl Store {
     /// `RoleNotFound`, `EtagMismatch`, `BuiltIn`.
     pub async fn update_role(
         &self,
+        act: Act,
         id: RoleId,
         description: Option<Description>,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<Role>, Error> {
         self.write(
+            act.on(audit::role(&id)),
             Touched::Nothing,
             (id, description, etag),
-            move |transaction, (id, description, etag)| {
+            move |transaction, scribe, (id, description, etag)| {
                 Box::pin(async move {
                     let role = lock(transaction, id).await?;
                     check_etag(&role, etag.as_ref())?;
@@ -139,6 +157,7 @@ impl Store {
                     if role.built_in {
                         return Err(Refusal::BuiltIn.into());
                     }
+                    let before = role.description.clone();
                     let role = Role {
                         description,
                         updated_at: now,
@@ -149,6 +168,9 @@ impl Store {
                         .exec_without_returning(transaction)
                         .await?;
                     event::role(transaction, kinds::ROLE_CHANGED, id);
+                    let (before, after) = (said(before.as_str()), said(role.description.as_str()));
+                    let record = Record::default().personal("description", before, after);
+                    scribe.done(transaction, record);
                     Ok(role)
                 })
             },
@@ -162,27 +184,32 @@ impl Store {
     /// `RoleNotFound`, `BuiltIn`, `GrantExceedsCaller`, `EtagMismatch`.
     pub async fn delete_role(
         &self,
-        caller: UserId,
+        act: Act,
         id: RoleId,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<()>, Error> {
         self.write(
+            act.on(audit::role(&id)),
             Touched::Everybody,
-            (caller, id, etag),
-            move |transaction, (caller, id, etag)| {
+            (id, etag),
+            move |transaction, scribe, (id, etag)| {
                 Box::pin(async move {
                     let role = lock(transaction, id).await?;
                     if role.built_in {
                         return Err(Refusal::BuiltIn.into());
                     }
                     let lost = slice::from_ref(&role);
-                    held::refuse_more_than_held(transaction, caller, lost, Hold::At(now)).await?;
+                    held::refuse_more_than_held(transaction, &scribe.caller, lost, Hold::At(now))
+                        .await?;
                     check_etag(&role, etag.as_ref())?;
                     role::Entity::delete_by_id(id.as_str())
                         .exec(transaction)
                         .await?;
                     event::role(transaction, kinds::ROLE_DELETED, id);
+                    let record = Record::default();
+                    let record = record.changed("name", [role.name.as_str()], None::<String>);
+                    scribe.done(transaction, record.erasing());
                     Ok(())
                 })
             },

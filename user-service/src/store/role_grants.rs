@@ -1,22 +1,26 @@
 //! Permissions of roles: added and taken. Nobody gives or takes what they do not hold.
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::WriteTransaction,
+};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait,
-    TryInsertResult,
+    ActiveValue::Set, ColumnTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, QueryTrait,
+    RelationTrait,
 };
 
 use super::{
-    Done, Error, Store,
+    Done, Error, Store, audit,
     entity::{permission, role_permission},
     event::{self, kinds},
-    grants::permissions_to_give,
+    grants::{PERMISSIONS, permissions_to_give, returned},
     held::{self, Hold},
     rights::Touched,
     role,
 };
 use crate::domain::{
-    id::{PermissionId, RoleId, UserId},
+    id::{PermissionId, RoleId},
     name::PermissionName,
     refusal::Refusal,
 };
@@ -28,25 +32,31 @@ impl Store {
     /// `RoleNotFound`, `PermissionNotFound`, `BuiltIn`, `GrantExceedsCaller`.
     pub async fn grant_role_permissions(
         &self,
-        caller: UserId,
+        act: Act,
         role_id: RoleId,
         ids: Vec<PermissionId>,
         now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         self.write(
+            act.on(audit::role(&role_id)),
             Touched::Everybody,
-            (caller, role_id, ids),
-            move |transaction, (caller, role_id, ids)| {
+            (role_id, ids),
+            move |transaction, scribe, (role_id, ids)| {
                 Box::pin(async move {
                     lock_changeable(transaction, role_id).await?;
                     let wanted = permissions_to_give(transaction, ids).await?;
                     // What a role has stays there, so whoever adds it must hold it without end.
-                    held::refuse_unless_held(transaction, caller, &wanted, Hold::Forever).await?;
+                    held::refuse_unless_held(transaction, &scribe.caller, &wanted, Hold::Forever)
+                        .await?;
                     let given = add_to_role(transaction, role_id, ids, now).await?;
-                    if given > 0 {
+                    let count = given.len() as u64;
+                    if count > 0 {
                         event::role(transaction, kinds::ROLE_CHANGED, role_id);
+                        let record = Record::default();
+                        let record = record.changed(PERMISSIONS, None::<String>, given);
+                        scribe.done(transaction, record);
                     }
-                    Ok(given)
+                    Ok(count)
                 })
             },
         )
@@ -59,32 +69,38 @@ impl Store {
     /// `RoleNotFound`, `BuiltIn`, `GrantExceedsCaller`.
     pub async fn revoke_role_permissions(
         &self,
-        caller: UserId,
+        act: Act,
         role_id: RoleId,
         ids: Vec<PermissionId>,
         now: Timestamp,
     ) -> Result<Done<u64>, Error> {
         self.write(
+            act.on(audit::role(&role_id)),
             Touched::Everybody,
-            (caller, role_id, ids),
-            move |transaction, (caller, role_id, ids)| {
+            (role_id, ids),
+            move |transaction, scribe, (role_id, ids)| {
                 Box::pin(async move {
                     lock_changeable(transaction, role_id).await?;
                     let had = permissions_to_take(transaction, role_id, ids).await?;
-                    held::refuse_unless_held(transaction, caller, &had, Hold::At(now)).await?;
-                    let taken = role_permission::Entity::delete_many()
+                    held::refuse_unless_held(transaction, &scribe.caller, &had, Hold::At(now))
+                        .await?;
+                    let mut delete = role_permission::Entity::delete_many()
                         .filter(role_permission::Column::RoleId.eq(role_id.as_str()))
                         .filter(
                             role_permission::Column::PermissionId
                                 .is_in(ids.iter().map(PermissionId::as_str)),
                         )
-                        .exec(transaction)
-                        .await?
-                        .rows_affected;
-                    if taken > 0 {
+                        .into_query();
+                    delete.returning_col(role_permission::Column::PermissionId);
+                    let taken = returned(transaction, &delete, "permission_id").await?;
+                    let count = taken.len() as u64;
+                    if count > 0 {
                         event::role(transaction, kinds::ROLE_CHANGED, role_id);
+                        let record = Record::default();
+                        let record = record.changed(PERMISSIONS, taken, None::<String>);
+                        scribe.done(transaction, record);
                     }
-                    Ok(taken)
+                    Ok(count)
                 })
             },
         )
@@ -92,30 +108,22 @@ impl Store {
     }
 }
 
-/// Adds permissions that were checked, and answers how many the role did not have.
+/// Adds permissions that were checked, and answers those that the role did not have.
 pub(super) async fn add_to_role(
     transaction: &WriteTransaction,
     role_id: &RoleId,
     ids: &[PermissionId],
     now: Timestamp,
-) -> Result<u64, Error> {
+) -> Result<Vec<String>, Error> {
     let rows = ids.iter().map(|id| role_permission::ActiveModel {
         role_id: Set(role_id.as_str().to_owned()),
         permission_id: Set(id.as_str().to_owned()),
         created_at: Set(now.as_micros()),
     });
-    let result = role_permission::Entity::insert_many(rows)
-        .on_conflict_do_nothing()
-        .exec_without_returning(transaction)
-        .await?;
-    Ok(inserted(&result))
-}
-
-const fn inserted(result: &TryInsertResult<u64>) -> u64 {
-    match result {
-        TryInsertResult::Inserted(rows) => *rows,
-        TryInsertResult::Empty | TryInsertResult::Conflicted => 0,
-    }
+    let insert = role_permission::Entity::insert_many(rows).on_conflict_do_nothing();
+    let mut insert = insert.into_query();
+    insert.returning_col(role_permission::Column::PermissionId);
+    returned(transaction, &insert, "permission_id").await
 }
 
 async fn lock_changeable(transaction: &WriteTransaction, id: &RoleId) -> Result<(), Error> {

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use identity_kit::{
-    clock::Timestamp, database::WriteTransaction, entropy::SharedEntropy, id::new_id,
+    audit::{Act, Actor, Record, Subject},
+    clock::Timestamp,
+    database::WriteTransaction,
+    entropy::SharedEntropy,
+    id::new_id,
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait,
@@ -12,8 +16,10 @@ use sea_orm::{
 
 use super::{
     Done, Error, Store, administrators,
+    audit::{self, difference},
     entity::{permission, role, user_role, user_type},
     event::{self, kinds},
+    grants::ROLES,
     rights::Touched,
     role as roles, role_grants, user, user_type as user_types,
 };
@@ -30,6 +36,13 @@ use crate::domain::{
 
 /// What the role editor may do beside reading everything.
 const EDITOR_WRITES: [&str; 2] = ["users.create", "users.update"];
+
+/// The verbs, as the audit log names them.
+const MIGRATE: &str = "migrate";
+const CREATE_ADMIN: &str = "create-admin";
+
+/// What everybody did, with personal data: nobody reads it by the way.
+const AUDIT: &str = "audit.read";
 
 /// The end of the name of every permission that only reads.
 const READ: &str = ".read";
@@ -53,16 +66,23 @@ impl Store {
         if self.is_in_line(&named).await? {
             return Ok(());
         }
+        let act = Act::new(Actor::operator(MIGRATE), MIGRATE);
         self.write(
+            act.on(Subject::new("built_in", "")),
             Touched::Everybody,
             (named, entropy),
-            move |transaction, (named, entropy)| {
+            move |transaction, scribe, (named, entropy)| {
                 Box::pin(async move {
                     lock_out_others(transaction).await?;
                     let fresh = || new_id(&**entropy);
                     seed_type(transaction, fresh(), now).await?;
-                    seed_permissions(transaction, named, fresh, now).await?;
-                    seed_roles(transaction, fresh, now).await
+                    let record = seed_permissions(transaction, named, fresh, now).await?;
+                    seed_roles(transaction, fresh, now).await?;
+                    // Another replica may have done it meanwhile.
+                    if transaction.is_unaudited() {
+                        scribe.done(transaction, record);
+                    }
+                    Ok(())
                 })
             },
         )
@@ -98,22 +118,27 @@ impl Store {
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
         let touched = Touched::User(new.id.clone());
+        let act = Act::new(Actor::operator(CREATE_ADMIN), CREATE_ADMIN);
         self.write(
+            act.on(audit::user(&new.id)),
             touched,
             (new, (hash, false)),
-            move |transaction, (new, password)| {
+            move |transaction, scribe, (new, password)| {
                 Box::pin(async move {
                     let admin = administrators::lock(transaction).await?;
                     let user = user::insert(transaction, new, Some(password), now).await?;
                     user_role::Entity::insert(user_role::ActiveModel {
                         user_id: Set(user.id.as_str().to_owned()),
-                        role_id: Set(admin.into_string()),
+                        role_id: Set(admin.as_str().to_owned()),
                         created_at: Set(now.as_micros()),
                         ends_at: Set(None),
                     })
                     .exec_without_returning(transaction)
                     .await?;
                     event::user(transaction, kinds::USER_RIGHTS_CHANGED, &user.id);
+                    let given = [admin.into_string()];
+                    let record = difference(None, &user).changed(ROLES, None::<String>, given);
+                    scribe.done(transaction, record);
                     Ok(user)
                 })
             },
@@ -159,7 +184,7 @@ async fn seed_permissions(
     named: &BTreeSet<String>,
     fresh: impl Fn() -> String,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<Record, Error> {
     let rows = permission::Entity::find().all(transaction).await?;
     let known: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let added: Vec<_> = named
@@ -210,7 +235,13 @@ async fn seed_permissions(
         .exec_without_returning(transaction)
         .await?;
     }
-    Ok(())
+    let turned = |from: bool| {
+        let turned = turned.iter().filter(move |row| row.built_in == from);
+        turned.map(|row| row.name.as_str())
+    };
+    let added = added.iter().map(|permission| permission.name.as_str());
+    let added = added.chain(turned(false));
+    Ok(Record::default().changed("permissions", turned(true), added))
 }
 
 async fn seed_roles(
@@ -242,10 +273,14 @@ async fn seed_roles(
         description: Description::stored(description.to_owned()),
     };
     let admin = role("admin", "Holds every permission, also those to come.");
-    let editor = role("editor", "Reads everything, and creates and changes users.");
-    let viewer = role("viewer", "Reads everything.");
-    let reads: fn(&str) -> bool = |name| name.ends_with(READ);
-    let edits: fn(&str) -> bool = |name| name.ends_with(READ) || EDITOR_WRITES.contains(&name);
+    let editor = role(
+        "editor",
+        "Reads everything but the audit log, and creates and changes users.",
+    );
+    let viewer = role("viewer", "Reads everything but the audit log.");
+    let reads: fn(&str) -> bool = |name| name.ends_with(READ) && name != AUDIT;
+    let edits: fn(&str) -> bool =
+        |name| name.ends_with(READ) && name != AUDIT || EDITOR_WRITES.contains(&name);
     roles::insert(transaction, &admin, true, now).await?;
     roles::insert(transaction, &editor, false, now).await?;
     roles::insert(transaction, &viewer, false, now).await?;
@@ -257,6 +292,7 @@ async fn seed_roles(
 /// What a permission of the contract is for, made from its name: `users.create` is "Create users."
 fn describe(name: &str) -> String {
     match name {
+        AUDIT => return "Read the audit log.".to_owned(),
         "users.set_status" => return "Activate, deactivate and suspend users.".to_owned(),
         "roles.assign" => return "Give roles to users and take them away.".to_owned(),
         "roles.grant" => return "Add permissions to roles and take them away.".to_owned(),

@@ -1,13 +1,17 @@
 //! Subscriptions: create, read, list, change, cancel and renew. Each is told as it stands at the moment of its reading.
 
-use identity_kit::{clock::Timestamp, database::StoreError};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::StoreError,
+};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
     QueryOrder, QuerySelect, Select, sea_query::Expr,
 };
 
 use super::{
-    Done, Error, RequestKey, Store, corrupt,
+    Done, Error, RequestKey, Store, audit, corrupt,
     entity::subscription,
     error::taken,
     event::{self, kinds},
@@ -36,14 +40,16 @@ impl Store {
     /// `UserNotFound`, `SubscriptionExists`, `RequestIdReused`, `SubscriptionNotFound`.
     pub async fn insert_subscription(
         &self,
+        act: Act,
         new: NewSubscription,
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<Subscription>, Error> {
         self.write(
+            act.on(audit::user(&new.user_id)),
             Touched::Nothing,
             (new, request),
-            move |transaction, (new, request)| {
+            move |transaction, scribe, (new, request)| {
                 Box::pin(async move {
                     let key = request.as_ref();
                     if let Some(id) = request::claim(transaction, key, new.id.as_str(), now).await?
@@ -61,6 +67,7 @@ impl Store {
                         .await
                         .map_err(exists)?;
                     event::user(transaction, kinds::SUBSCRIPTION_CHANGED, &new.user_id);
+                    scribe.done(transaction, difference(None, &subscription));
                     Ok(subscription)
                 })
             },
@@ -109,6 +116,7 @@ impl Store {
     /// `SubscriptionNotFound`, `SubscriptionExpired`, `EtagMismatch`.
     pub async fn update_subscription(
         &self,
+        act: Act,
         user_id: UserId,
         plan: Option<PlanName>,
         etag: Option<Etag>,
@@ -120,7 +128,8 @@ impl Store {
             }
             _ => Ok(None),
         };
-        self.change_subscription(user_id, etag, now, step).await
+        self.change_subscription(act, user_id, etag, now, step)
+            .await
     }
 
     /// Cancels; what is cancelled stays so, whatever the etag.
@@ -129,13 +138,15 @@ impl Store {
     /// `SubscriptionNotFound`, `SubscriptionExpired`, `SubscriptionEndless`, `EtagMismatch`.
     pub async fn cancel_subscription(
         &self,
+        act: Act,
         user_id: UserId,
         mode: CancelMode,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<Subscription>, Error> {
         let step = move |subscription: &Subscription| subscription.cancelled(mode, now);
-        self.change_subscription(user_id, etag, now, step).await
+        self.change_subscription(act, user_id, etag, now, step)
+            .await
     }
 
     /// Renews.
@@ -144,6 +155,7 @@ impl Store {
     /// `SubscriptionNotFound`, `EtagMismatch`.
     pub async fn renew_subscription(
         &self,
+        act: Act,
         user_id: UserId,
         ends_at: Option<Timestamp>,
         etag: Option<Etag>,
@@ -151,20 +163,23 @@ impl Store {
     ) -> Result<Done<Subscription>, Error> {
         let step =
             move |subscription: &Subscription| Ok(Some(subscription.clone().renewed(ends_at, now)));
-        self.change_subscription(user_id, etag, now, step).await
+        self.change_subscription(act, user_id, etag, now, step)
+            .await
     }
 
     async fn change_subscription(
         &self,
+        act: Act,
         user_id: UserId,
         etag: Option<Etag>,
         now: Timestamp,
         step: impl Fn(&Subscription) -> Step + Send + Sync + 'static,
     ) -> Result<Done<Subscription>, Error> {
         self.write(
+            act.on(audit::user(&user_id)),
             Touched::Nothing,
             (user_id, etag, step),
-            move |transaction, (user_id, etag, step)| {
+            move |transaction, scribe, (user_id, etag, step)| {
                 Box::pin(async move {
                     let row = of_user(user_id).lock_exclusive().one(transaction).await?;
                     let subscription = found(row, user_id, now)?;
@@ -182,12 +197,33 @@ impl Store {
                         .exec_without_returning(transaction)
                         .await?;
                     event::user(transaction, kinds::SUBSCRIPTION_CHANGED, user_id);
+                    scribe.done(transaction, difference(Some(&subscription), &changed));
                     Ok(changed)
                 })
             },
         )
         .await
     }
+}
+
+/// What is different between two states of a subscription; `None` before the beginning.
+fn difference(before: Option<&Subscription>, after: &Subscription) -> Record {
+    let end = |subscription: &Subscription| {
+        let end = subscription.ends_at;
+        end.map(|end| end.as_micros().to_string())
+    };
+    Record::default()
+        .changed(
+            "plan",
+            before.map(|before| before.plan.as_str()),
+            [after.plan.as_str()],
+        )
+        .changed(
+            "subscription_status",
+            before.map(|before| before.status.as_str()),
+            [after.status.as_str()],
+        )
+        .changed("ends_at_micros", before.and_then(end), end(after))
 }
 
 fn of_user(user_id: &UserId) -> Select<subscription::Entity> {

@@ -2,14 +2,20 @@
 
 mod row;
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::WriteTransaction,
+};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
 };
 
 pub(super) use self::row::NewRows;
 use super::{
-    Done, Error, RequestKey, Store, administrators, corrupt, email_proof,
+    Done, Error, RequestKey, Store, administrators,
+    audit::{self, difference},
+    corrupt, email_proof,
     entity::{credential, user, user_search, user_type, username_skeleton},
     error::taken,
     event::{self, kinds},
@@ -36,22 +42,28 @@ impl Store {
     /// `UsernameTaken`, `EmailTaken`, `UserTypeNotFound`, `RequestIdReused`.
     pub async fn insert_user(
         &self,
+        act: Act,
         new: NewUser,
         password: Option<(PasswordHash, bool)>,
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
         self.write(
+            act.on(audit::user(&new.id)),
             Touched::Nothing,
             (new, password, request),
-            move |transaction, (new, password, request)| {
+            move |transaction, scribe, (new, password, request)| {
                 Box::pin(async move {
                     if let Some(id) =
                         request::claim(transaction, request.as_ref(), new.id.as_str(), now).await?
                     {
                         return get(transaction, &UserId::stored(id)).await;
                     }
-                    insert(transaction, new, password.as_ref(), now).await
+                    let user = insert(transaction, new, password.as_ref(), now).await?;
+                    let has_password = password.is_some().to_string();
+                    let record = difference(None, &user).fact("has_password", has_password);
+                    scribe.done(transaction, record);
+                    Ok(user)
                 })
             },
         )
@@ -75,18 +87,19 @@ impl Store {
     /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `UsernameTaken`, `UserTypeNotFound`, `EmailTaken`.
     pub async fn update_user(
         &self,
-        caller: UserId,
+        act: Act,
         id: UserId,
         change: UserChange,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<User>, Error> {
         self.write(
+            act.on(audit::user(&id)),
             Touched::Nothing,
-            (caller, id, change, etag),
-            move |transaction, (caller, id, change, etag)| {
+            (id, change, etag),
+            move |transaction, scribe, (id, change, etag)| {
                 Box::pin(async move {
-                    let user = held::lock_inferior(transaction, caller, id, now).await?;
+                    let user = held::lock_inferior(transaction, &scribe.caller, id, now).await?;
                     check_etag(&user, etag.as_ref())?;
                     if change.is_empty() {
                         return Ok(user);
@@ -102,6 +115,7 @@ impl Store {
                     let changed = change.apply(user.clone(), now);
                     store(transaction, &user, &changed).await?;
                     event::user(transaction, kinds::USER_UPDATED, id);
+                    scribe.done(transaction, difference(Some(&user), &changed));
                     Ok(changed)
                 })
             },
@@ -115,7 +129,7 @@ impl Store {
     /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `LastAdministrator`.
     pub async fn set_user_status(
         &self,
-        caller: UserId,
+        act: Act,
         id: UserId,
         status: UserStatus,
         reason: Reason,
@@ -124,13 +138,14 @@ impl Store {
     ) -> Result<Done<User>, Error> {
         let touched = Touched::User(id.clone());
         self.write(
+            act.on(audit::user(&id)),
             touched,
-            (caller, id, reason, etag),
-            move |transaction, (caller, id, reason, etag)| {
+            (id, reason, etag),
+            move |transaction, scribe, (id, reason, etag)| {
                 Box::pin(async move {
                     // Before the user's row: every transaction takes the two locks in this order.
                     let admin = administrators::lock(transaction).await?;
-                    let user = held::lock_inferior(transaction, caller, id, now).await?;
+                    let user = held::lock_inferior(transaction, &scribe.caller, id, now).await?;
                     if user.status == status {
                         return Ok(user);
                     }
@@ -147,6 +162,7 @@ impl Store {
                     };
                     store(transaction, &user, &changed).await?;
                     event::user_status(transaction, id, status.as_str());
+                    scribe.done(transaction, difference(Some(&user), &changed));
                     Ok(changed)
                 })
             },
@@ -154,25 +170,27 @@ impl Store {
         .await
     }
 
-    /// Deletes a user with everything that is held about them.
+    /// Deletes a user with everything that is held about them; what the audit log says about the person cannot be read
+    /// from then on.
     ///
     /// # Errors
     /// `UserNotFound`, `GrantExceedsCaller`, `EtagMismatch`, `LastAdministrator`.
     pub async fn delete_user(
         &self,
-        caller: UserId,
+        act: Act,
         id: UserId,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<()>, Error> {
         let touched = Touched::User(id.clone());
         self.write(
+            act.on(audit::user(&id)),
             touched,
-            (caller, id, etag),
-            move |transaction, (caller, id, etag)| {
+            (id, etag),
+            move |transaction, scribe, (id, etag)| {
                 Box::pin(async move {
                     let admin = administrators::lock(transaction).await?;
-                    let user = held::lock_inferior(transaction, caller, id, now).await?;
+                    let user = held::lock_inferior(transaction, &scribe.caller, id, now).await?;
                     check_etag(&user, etag.as_ref())?;
                     administrators::spare_the_last(transaction, &admin, &user).await?;
                     request::forget(transaction, id).await?;
@@ -182,6 +200,10 @@ impl Store {
                         .exec(transaction)
                         .await?;
                     event::user(transaction, kinds::USER_DELETED, id);
+                    let record = Record::default()
+                        .changed("status", [user.status.as_str()], None::<String>)
+                        .changed("user_type_id", [user.user_type_id.as_str()], None::<String>);
+                    scribe.done(transaction, record.erasing());
                     Ok(())
                 })
             },

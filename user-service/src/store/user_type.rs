@@ -1,6 +1,10 @@
 //! Types of users: create, read, change and delete.
 
-use identity_kit::{clock::Timestamp, database::WriteTransaction};
+use identity_kit::{
+    audit::{Act, Record},
+    clock::Timestamp,
+    database::WriteTransaction,
+};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
@@ -8,6 +12,7 @@ use sea_orm::{
 
 use super::{
     Done, Error, RequestKey, Store,
+    audit::{self, said},
     entity::{user, user_type},
     error::taken,
     event, request,
@@ -30,21 +35,25 @@ impl Store {
     /// `NameTaken`, `RequestIdReused`.
     pub async fn insert_user_type(
         &self,
+        act: Act,
         new: NewUserType,
         request: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<Done<UserType>, Error> {
         self.write(
+            act.on(audit::user_type(&new.id)),
             Touched::Nothing,
             (new, request),
-            move |transaction, (new, request)| {
+            move |transaction, scribe, (new, request)| {
                 Box::pin(async move {
                     if let Some(id) =
                         request::claim(transaction, request.as_ref(), new.id.as_str(), now).await?
                     {
                         return get(transaction, &UserTypeId::stored(id)).await;
                     }
-                    insert(transaction, new, false, now).await
+                    let user_type = insert(transaction, new, false, now).await?;
+                    scribe.done(transaction, difference(None, &user_type));
+                    Ok(user_type)
                 })
             },
         )
@@ -90,15 +99,17 @@ impl Store {
     /// `UserTypeNotFound`, `EtagMismatch`, `NameTaken`, `BuiltIn`.
     pub async fn update_user_type(
         &self,
+        act: Act,
         id: UserTypeId,
         change: UserTypeChange,
         etag: Option<Etag>,
         now: Timestamp,
     ) -> Result<Done<UserType>, Error> {
         self.write(
+            act.on(audit::user_type(&id)),
             Touched::Nothing,
             (id, change, etag),
-            move |transaction, (id, change, etag)| {
+            move |transaction, scribe, (id, change, etag)| {
                 Box::pin(async move {
                     let user_type = lock(transaction, id).await?;
                     check_etag(&user_type, etag.as_ref())?;
@@ -112,7 +123,7 @@ impl Store {
                     if user_type.built_in && renamed {
                         return Err(Refusal::BuiltIn.into());
                     }
-                    let change = change.clone();
+                    let (before, change) = (user_type.clone(), change.clone());
                     let user_type = UserType {
                         name: change.name.unwrap_or(user_type.name),
                         description: change.description.unwrap_or(user_type.description),
@@ -129,6 +140,7 @@ impl Store {
                     .await
                     .map_err(name_taken)?;
                     event::user_type(transaction, id);
+                    scribe.done(transaction, difference(Some(&before), &user_type));
                     Ok(user_type)
                 })
             },
@@ -142,33 +154,56 @@ impl Store {
     /// `UserTypeNotFound`, `EtagMismatch`, `BuiltIn`, `UserTypeInUse`.
     pub async fn delete_user_type(
         &self,
+        act: Act,
         id: UserTypeId,
         etag: Option<Etag>,
     ) -> Result<Done<()>, Error> {
-        self.write(Touched::Nothing, (id, etag), |transaction, (id, etag)| {
-            Box::pin(async move {
-                let user_type = lock(transaction, id).await?;
-                if user_type.built_in {
-                    return Err(Refusal::BuiltIn.into());
-                }
-                check_etag(&user_type, etag.as_ref())?;
-                let users = user::Entity::find()
-                    .filter(user::Column::UserTypeId.eq(id.as_str()))
-                    .limit(1)
-                    .all(transaction)
-                    .await?;
-                if !users.is_empty() {
-                    return Err(Refusal::UserTypeInUse(id.clone()).into());
-                }
-                user_type::Entity::delete_by_id(id.as_str())
-                    .exec(transaction)
-                    .await?;
-                event::user_type(transaction, id);
-                Ok(())
-            })
-        })
+        let act = act.on(audit::user_type(&id));
+        self.write(
+            act,
+            Touched::Nothing,
+            (id, etag),
+            |transaction, scribe, (id, etag)| {
+                Box::pin(async move {
+                    let user_type = lock(transaction, id).await?;
+                    if user_type.built_in {
+                        return Err(Refusal::BuiltIn.into());
+                    }
+                    check_etag(&user_type, etag.as_ref())?;
+                    let users = user::Entity::find()
+                        .filter(user::Column::UserTypeId.eq(id.as_str()))
+                        .limit(1)
+                        .all(transaction)
+                        .await?;
+                    if !users.is_empty() {
+                        return Err(Refusal::UserTypeInUse(id.clone()).into());
+                    }
+                    user_type::Entity::delete_by_id(id.as_str())
+                        .exec(transaction)
+                        .await?;
+                    event::user_type(transaction, id);
+                    let name = user_type.name.as_str();
+                    let record = Record::default().changed("name", [name], None::<String>);
+                    scribe.done(transaction, record.erasing());
+                    Ok(())
+                })
+            },
+        )
         .await
     }
+}
+
+/// What is different between two states of a type; `None` before the beginning.
+fn difference(before: Option<&UserType>, after: &UserType) -> Record {
+    let name = |user_type: &UserType| user_type.name.as_str().to_owned();
+    let description = |of: &UserType| said(of.description.as_str()).map(str::to_owned);
+    Record::default()
+        .changed("name", before.map(name), [name(after)])
+        .personal(
+            "description",
+            before.and_then(description),
+            description(after),
+        )
 }
 
 /// Inserts a type.

@@ -96,7 +96,7 @@ async fn every_rpc_lets_in_whom_its_rule_names() {
                 "{path}: {answer:?}"
             );
         }
-        assert_eq!(seen, 54);
+        assert_eq!(seen, 55);
     }
 }
 

@@ -1,8 +1,12 @@
-//! What each write tells the feed, from which other processes learn of it; one that changes nothing tells nothing.
+//! What each write tells the feed, from which other processes learn of it, and the audit log; one that changes nothing
+//! tells nothing.
 
 use std::collections::BTreeSet;
 
-use identity_kit::outbox;
+use identity_kit::{
+    audit::{AuditEvent, AuditFilter, AuditOrder, Outcome},
+    outbox,
+};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 use user_service::store::kinds::{
@@ -327,6 +331,18 @@ fn writes(pool: &DescriptorPool) -> BTreeSet<String> {
         .collect()
 }
 
+/// The events of the audit log behind a place, oldest first.
+async fn audited(world: &World, behind: u64) -> Vec<AuditEvent> {
+    let filter = AuditFilter {
+        order: AuditOrder::Ascending,
+        ..AuditFilter::default()
+    };
+    let page = world.app.store().list_audit_events(&filter, None, 10_000);
+    let mut events = page.await.unwrap().items;
+    events.retain(|event| event.sequence > behind);
+    events
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_write_tells_what_it_changes_and_nothing_else() {
     let pool = DescriptorPool::decode(identity_proto::DESCRIPTOR_SET).unwrap();
@@ -342,6 +358,7 @@ async fn every_write_tells_what_it_changes_and_nothing_else() {
             deletions(&user_id),
         ];
         let mut place = world.app.store().head().await.unwrap().revision;
+        let mut audit_place = audited(&world, 0).await.len() as u64;
         let mut called = BTreeSet::new();
         for (service, method, message, expected) in steps.concat() {
             let service = pool
@@ -356,6 +373,26 @@ async fn every_write_tells_what_it_changes_and_nothing_else() {
             let told: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
             assert_eq!(told, expected, "{method}: {answer:?}");
             place = events.last().map_or(place, |event| event.position.revision);
+            let written = audited(&world, audit_place).await;
+            audit_place += written.len() as u64;
+            let done: Vec<_> = written
+                .iter()
+                .map(|event| {
+                    (
+                        event.act.action.as_ref(),
+                        event.outcome,
+                        event.position.revision,
+                    )
+                })
+                .collect();
+            let one = (method, Outcome::Done, place);
+            let expected = if told.is_empty() { vec![] } else { vec![one] };
+            assert_eq!(done, expected, "{method}: {written:?}");
+            for event in written {
+                assert!(!event.act.subject.id.is_empty(), "{method} is on something");
+                assert!(!event.act.actor.id.is_empty(), "{method} is somebody's");
+                assert!(!event.act.request_id.is_empty(), "{method} is a call");
+            }
             called.insert(method.to_owned());
         }
         assert_eq!(called, writes(&pool));

@@ -76,7 +76,7 @@ pub(crate) struct World {
     issuer: Issuer,
     counter: AtomicU64,
     shutdown: Shutdown,
-    _database: TestDatabase,
+    database: TestDatabase,
     _folder: TempDir,
 }
 
@@ -116,7 +116,7 @@ impl World {
             issuer,
             counter: AtomicU64::new(0),
             shutdown,
-            _database: database,
+            database,
             _folder: folder,
         };
         let id = admin.value.id.into_string();
@@ -245,6 +245,14 @@ impl World {
             })
         });
         written.await.unwrap();
+    }
+
+    /// The files of an SQLite database.
+    pub(crate) fn database_files(&self) -> Vec<PathBuf> {
+        let file = self.database.file().unwrap();
+        let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", file.display()));
+        let files = [file.clone(), beside("-wal"), beside("-journal")];
+        files.into_iter().filter(|file| file.exists()).collect()
     }
 
     /// Stops the service and waits for its end.

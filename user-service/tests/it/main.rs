@@ -6,6 +6,7 @@
 )]
 
 mod administrators;
+mod audit;
 mod awaited;
 mod bad_input;
 mod batch;
@@ -13,6 +14,7 @@ mod bounds;
 mod credentials;
 mod door;
 mod ends;
+mod erasure;
 mod events;
 mod exports;
 mod feed;

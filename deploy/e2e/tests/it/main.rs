@@ -13,6 +13,7 @@
 mod harness;
 
 mod answers;
+mod audit;
 mod bad_input;
 mod cargo_dev;
 mod cascade;

@@ -19,6 +19,8 @@ use crate::{
     status::{reason_name, reason_of},
 };
 
+mod witness;
+
 const PUBLIC: &str = "/identity.auth.v1.AuthService/Login";
 const AUTHENTICATED: &str = "/identity.auth.v1.AuthService/Logout";
 const PERMISSION: &str = "/identity.user.v1.UserService/CreateUser";

@@ -14,10 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use super::{
-    Context, StoreError, WriteFuture, WriteTransaction, Written, error::Fault, write::Event,
+use super::{Context, StoreError, WriteFuture, WriteTransaction, Written, error::Fault};
+use crate::{
+    outbox::{self, Told},
+    position::Position,
 };
-use crate::{outbox, position::Position};
 
 /// Most writes that share a commit.
 const MAX_BATCH: usize = 64;
@@ -102,9 +103,16 @@ struct Taken {
     job: Box<dyn Job>,
     /// Whether it is part of the commit.
     kept: bool,
-    events: Vec<Event>,
+    told: Told,
     /// Why it is not part of the commit, if the job itself does not know.
     refusal: Option<StoreError>,
+}
+
+impl Taken {
+    /// How many events of the feed are its.
+    fn count(&self) -> u64 {
+        self.told.events.len() as u64
+    }
 }
 
 /// What ended a whole batch.
@@ -177,16 +185,12 @@ impl Writer {
             self.context.commits.send_replace(());
         }
         // Revisions follow each other in the order of the batch, and `end` is the last one.
-        let mut later: u64 = batch.iter().map(|taken| taken.events.len() as u64).sum();
-        for Taken {
-            job,
-            events,
-            refusal,
-            ..
-        } in batch
-        {
-            later -= events.len() as u64;
-            let position = end.as_ref().filter(|_| !events.is_empty());
+        let mut later: u64 = batch.iter().map(Taken::count).sum();
+        for taken in batch {
+            let events = taken.count();
+            let Taken { job, refusal, .. } = taken;
+            later -= events;
+            let position = end.as_ref().filter(|_| events > 0);
             job.answer(match (&outcome, refusal) {
                 (Err(broken), None) => Err(broken.error()),
                 (_, Some(refusal)) => Err(refusal),
@@ -213,7 +217,7 @@ impl Writer {
                 batch.push(Taken {
                     job,
                     kept: false,
-                    events: Vec::new(),
+                    told: Told::default(),
                     refusal: None,
                 });
                 let Some(taken) = batch.last_mut() else { break };
@@ -245,13 +249,9 @@ impl Writer {
         let Some(transaction) = transaction else {
             return Ok(None);
         };
-        let events: Vec<&Event> = batch.iter().flat_map(|taken| &taken.events).collect();
-        let end = if events.is_empty() {
-            None
-        } else {
-            let Context { clock, entropy, .. } = &self.context;
-            Some(outbox::append(&transaction, &events, clock.now(), &**entropy).await?)
-        };
+        let told: Vec<&Told> = batch.iter().map(|taken| &taken.told).collect();
+        let Context { clock, entropy, .. } = &self.context;
+        let end = outbox::append(&transaction, &told, clock.now(), &**entropy).await?;
         transaction.commit().await.map_err(Broken::AtCommit)?;
         Ok(end)
     }
@@ -291,8 +291,8 @@ async fn run(
     }
     taken.kept = matches!(kept, Ok(true));
     let is_sound = taken.kept || !transaction.is_touched();
-    let (transaction, events) = transaction.into_parts();
-    taken.events = if taken.kept { events } else { Vec::new() };
+    let (transaction, told) = transaction.into_parts();
+    taken.told = if taken.kept { told } else { Told::default() };
     (transaction, is_sound)
 }
 

@@ -193,7 +193,7 @@ impl Postgres {
         let transaction = WriteTransaction::new(begun);
         let result = work(&transaction).await;
         let failure = transaction.failure();
-        let (transaction, events) = transaction.into_parts();
+        let (transaction, told) = transaction.into_parts();
         let value = match (result, failure) {
             (Ok(value), None) => value,
             // The server has ended the transaction, and its COMMIT would silently roll back.
@@ -205,14 +205,14 @@ impl Postgres {
                 return Err(Failed { error, again });
             }
         };
-        let position = if events.is_empty() {
-            None
-        } else {
-            let events: Vec<_> = events.iter().collect();
-            let now = context.clock.now();
-            let appended = outbox::append(&transaction, &events, now, &*context.entropy).await;
-            Some(appended.map_err(|error| self.failed(error))?)
-        };
+        let appended = outbox::append(
+            &transaction,
+            &[&told],
+            context.clock.now(),
+            &*context.entropy,
+        )
+        .await;
+        let position = appended.map_err(|error| self.failed(error))?;
         match transaction.commit().await {
             Ok(()) => Ok(Written { value, position }),
             Err(error) => Err(self.failed_commit(error)),

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{DatabaseConnection, DbErr, SqlxSqliteConnector};
+use sea_orm::{
+    ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, SqlxSqliteConnector, Statement,
+};
 use sqlx::{
     ConnectOptions as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -55,6 +57,8 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // What is deleted is overwritten, and not only forgotten until its place is used again.
+            .pragma("secure_delete", "ON")
             .busy_timeout(BUSY_TIMEOUT)
             .create_if_missing(true)
             .disable_statement_logging();
@@ -145,6 +149,21 @@ impl Sqlite {
         {
             tracing::error!(%error, "the database writer failed");
         }
+    }
+
+    /// Writes the log back and empties it, between two writes.
+    pub(super) async fn checkpoint(&self) -> Result<bool, StoreError> {
+        let connection = self.dedicated();
+        let row = connection
+            .query_one_raw(Statement::from_string(
+                DbBackend::Sqlite,
+                "PRAGMA wal_checkpoint(TRUNCATE)",
+            ))
+            .await?;
+        drop(connection.close().await);
+        // The first column says whether a reader or writer stood in the way.
+        let busy: Option<i64> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+        Ok(busy == Some(0))
     }
 
     pub(super) fn dedicated(&self) -> DatabaseConnection {

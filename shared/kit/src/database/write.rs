@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -12,7 +12,11 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
 };
 
-use crate::position::Position;
+use crate::{
+    audit::{AuditLog, Entry},
+    outbox::Told,
+    position::Position,
+};
 
 /// What a closure given to [`Database::write`](super::Database::write) returns.
 pub type WriteFuture<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
@@ -38,7 +42,7 @@ pub struct Event {
 /// The transaction of one write.
 pub struct WriteTransaction {
     inner: DatabaseTransaction,
-    events: Mutex<Vec<Event>>,
+    told: Mutex<Told>,
     failure: Mutex<Option<DbErr>>,
     /// Whether anything but a read was tried.
     changed: AtomicBool,
@@ -48,7 +52,7 @@ impl WriteTransaction {
     pub(super) fn new(inner: DatabaseTransaction) -> Self {
         Self {
             inner,
-            events: Mutex::default(),
+            told: Mutex::default(),
             failure: Mutex::default(),
             changed: AtomicBool::new(false),
         }
@@ -56,7 +60,19 @@ impl WriteTransaction {
 
     /// Appends an event, which is committed with this write or not at all.
     pub fn emit(&self, event: Event) {
-        lock(&self.events).push(event);
+        lock(&self.told).events.push(event);
+    }
+
+    /// Writes an entry of the audit log, which is committed with this write or not at all.
+    pub fn audit(&self, log: &Arc<AuditLog>, entry: Entry) {
+        lock(&self.told).entries.push((Arc::clone(log), entry));
+    }
+
+    /// Whether it has told the feed something and the audit log nothing.
+    #[must_use]
+    pub fn is_unaudited(&self) -> bool {
+        let told = lock(&self.told);
+        !told.events.is_empty() && told.entries.is_empty()
     }
 
     /// The first failure of a statement.
@@ -69,9 +85,9 @@ impl WriteTransaction {
         self.changed.load(Ordering::Relaxed) || lock(&self.failure).is_some()
     }
 
-    pub(super) fn into_parts(self) -> (DatabaseTransaction, Vec<Event>) {
-        let events = self.events.into_inner();
-        (self.inner, events.unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn into_parts(self) -> (DatabaseTransaction, Told) {
+        let told = self.told.into_inner();
+        (self.inner, told.unwrap_or_else(PoisonError::into_inner))
     }
 
     fn announce(&self, sql: &str) {

@@ -1,12 +1,13 @@
 //! Writing the feed: events at the end of a transaction, the heartbeat, and trimming.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use serde_json::json;
 
 use crate::{
+    audit::{self, AuditLog, Entry},
     clock::{Clock, Timestamp},
     database::{Database, Event, StoreError},
     entropy::{self, Entropy},
@@ -14,49 +15,81 @@ use crate::{
 };
 
 /// One statement, so that the lock on the counter is held for one round trip before the commit.
-const APPEND_POSTGRES: &str = "
-    WITH head AS (
-        UPDATE feed_head SET revision = revision + $1::bigint WHERE id = 1 RETURNING epoch, revision
-    ), appended AS (
-        INSERT INTO feed_event (revision, kind, payload, nonce, created_at)
-        SELECT head.revision - $1::bigint + e.ordinal, e.kind, e.payload, e.nonce, $2::bigint
-        FROM head, jsonb_to_recordset($3::text::jsonb)
-            AS e(ordinal bigint, kind text, payload text, nonce text)
-    )
-    SELECT epoch, revision FROM head";
+macro_rules! append_postgres {
+    ($read:literal) => {
+        concat!(
+            "WITH head AS (
+                UPDATE feed_head SET revision = revision + $1::bigint WHERE id = 1 RETURNING *
+            ), appended AS (
+                INSERT INTO feed_event (revision, kind, payload, nonce, created_at)
+                SELECT head.revision - $1::bigint + e.ordinal, e.kind, e.payload, e.nonce, $2::bigint
+                FROM head, jsonb_to_recordset($3::text::jsonb)
+                    AS e(ordinal bigint, kind text, payload text, nonce text)
+            )
+            SELECT ",
+            $read,
+            " FROM head"
+        )
+    };
+}
 
-const COUNT_SQLITE: &str =
-    "UPDATE feed_head SET revision = revision + $1 WHERE id = 1 RETURNING epoch, revision";
+const APPEND_POSTGRES: &str = append_postgres!("epoch, revision");
+
+/// The same, with what the audit log needs. The keys are read as of before the wait for the lock; that is late enough,
+/// since who changes one has locked the row of its subject first.
+const APPEND_AUDITED_POSTGRES: &str = append_postgres!(
+    "head.*, (SELECT json_object_agg(k.subject, k.sealed_key)::text FROM subject_keys k
+        WHERE k.subject IN (SELECT jsonb_array_elements_text($4::text::jsonb))) AS subject_keys"
+);
+
+const COUNT_SQLITE: &str = "UPDATE feed_head SET revision = revision + $1 WHERE id = 1 RETURNING *";
 
 const APPEND_SQLITE: &str = "
     INSERT INTO feed_event (revision, kind, payload, nonce, created_at)
     SELECT $1 + (value ->> 'ordinal'), value ->> 'kind', value ->> 'payload', value ->> 'nonce', $2
     FROM json_each($3)";
 
-/// Appends events as the last act of a transaction and returns the position of the last of them.
+/// What a write tells: events for the feed, entries for the audit log.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) events: Vec<Event>,
+    pub(crate) entries: Vec<(Arc<AuditLog>, Entry)>,
+}
+
+/// Appends what writes tell as the last act of their transaction, and returns the position of the last event; `None`
+/// when there is none.
 pub(crate) async fn append(
     transaction: &impl ConnectionTrait,
-    events: &[&Event],
+    writes: &[&Told],
     now: Timestamp,
     entropy: &dyn Entropy,
-) -> Result<Position, DbErr> {
+) -> Result<Option<Position>, DbErr> {
+    let events: Vec<&Event> = writes.iter().flat_map(|told| &told.events).collect();
+    let entries = entries(writes);
+    if events.is_empty() && entries.is_empty() {
+        return Ok(None);
+    }
     let backend = transaction.get_database_backend();
     let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-    let rows = rows(events, entropy);
-    let (statement, values) = match backend {
-        DbBackend::Sqlite => (COUNT_SQLITE, vec![count.into()]),
-        _ => (
-            APPEND_POSTGRES,
-            vec![count.into(), now.as_micros().into(), rows.clone().into()],
-        ),
-    };
+    let rows = rows(&events, entropy);
+    let names = audit::key_names(&entries);
+    let mut values = vec![count.into()];
+    let mut statement = COUNT_SQLITE;
+    if backend != DbBackend::Sqlite {
+        values.extend([now.as_micros().into(), rows.clone().into()]);
+        statement = APPEND_POSTGRES;
+        if !entries.is_empty() {
+            values.push(names.as_deref().unwrap_or("[]").into());
+            statement = APPEND_AUDITED_POSTGRES;
+        }
+    }
     let head = transaction
         .query_one_raw(Statement::from_sql_and_values(backend, statement, values))
         .await?
         .ok_or_else(|| DbErr::Type("the feed has no head".to_owned()))?;
     let epoch: String = head.try_get("", "epoch")?;
     let revision: i64 = head.try_get("", "revision")?;
-    if backend == DbBackend::Sqlite {
+    if backend == DbBackend::Sqlite && count > 0 {
         // The writer holds the only lock there is, so a second statement loses nothing.
         let values = vec![
             (revision - count).into(),
@@ -71,7 +104,31 @@ pub(crate) async fn append(
             ))
             .await?;
     }
-    Ok(Position::new(epoch, revision.unsigned_abs()))
+    if !entries.is_empty() {
+        let keys = audit::keys(transaction, &head, names).await?;
+        let before = (epoch.as_str(), revision - count);
+        let rows = audit::rows(
+            &entries,
+            audit::Head::of(&head)?,
+            keys,
+            before,
+            now,
+            entropy,
+        )?;
+        audit::write(transaction, rows).await?;
+    }
+    Ok((count > 0).then(|| Position::new(epoch, revision.unsigned_abs())))
+}
+
+/// The entries of all writes, each with how many events there are up to the end of its write.
+fn entries<'a>(writes: &[&'a Told]) -> Vec<(u64, &'a (Arc<AuditLog>, Entry))> {
+    let mut events = 0;
+    let mut entries = Vec::new();
+    for told in writes {
+        events += told.events.len() as u64;
+        entries.extend(told.entries.iter().map(|entry| (events, entry)));
+    }
+    entries
 }
 
 /// The events as one JSON text, so that one prepared statement serves any number of them.

@@ -1,6 +1,7 @@
 //! A small schema, and writes to it.
 
 use identity_kit::{
+    audit,
     database::{Database, Event, StoreError, WriteTransaction, Written},
     idempotency, outbox,
     testing::{TestDatabase, databases},
@@ -32,6 +33,7 @@ impl MigrationTrait for First {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         outbox::create_tables(manager).await?;
         idempotency::create_tables(manager).await?;
+        audit::create_tables(manager).await?;
         for statement in [
             "CREATE TABLE item (id TEXT PRIMARY KEY, name TEXT NOT NULL)",
             "CREATE UNIQUE INDEX any_name ON item (name)",

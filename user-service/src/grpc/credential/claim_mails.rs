@@ -8,7 +8,7 @@ use identity_proto::user::v1::{
 use tonic::Request;
 
 use super::super::{
-    context::Context,
+    context::{Context, act},
     fields::{self, failure},
 };
 use crate::domain::{
@@ -23,10 +23,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<ClaimPendingMailsRequest>,
 ) -> Result<ClaimPendingMailsResponse, Failure> {
+    let act = act(&request, "ClaimPendingMails");
     let (limit, sent) = parse(request.get_ref())?;
     let mails = context
         .store
-        .claim_mails(limit, sent, context.entropy.clone(), context.now())
+        .claim_mails(act, limit, sent, context.entropy.clone(), context.now())
         .await?;
     Ok(ClaimPendingMailsResponse {
         mails: mails.into_iter().map(render).collect(),

@@ -4,17 +4,22 @@ use identity_kit::{status::Failure, violations::Violations};
 use identity_proto::user::v1::{ConfirmEmailAddressRequest, ConfirmEmailAddressResponse};
 use tonic::Request;
 
-use super::super::{context::Context, convert, fields::failure};
+use super::super::{
+    context::{Context, act},
+    convert,
+    fields::failure,
+};
 use crate::domain::{email::Email, id::UserId};
 
 pub(super) async fn handle(
     context: &Context,
     request: Request<ConfirmEmailAddressRequest>,
 ) -> Result<ConfirmEmailAddressResponse, Failure> {
+    let act = act(&request, "ConfirmEmailAddress");
     let (id, email) = parse(request.get_ref())?;
     let done = context
         .store
-        .confirm_address(id, email, context.now())
+        .confirm_address(act, id, email, context.now())
         .await?;
     Ok(ConfirmEmailAddressResponse {
         position: Some(convert::position(done.position)),

@@ -6,7 +6,11 @@ use identity_proto::user::v1::{CreateFederatedUserRequest, CreateFederatedUserRe
 use prost::Message;
 use tonic::Request;
 
-use super::super::{context::Context, convert, fields::failure};
+use super::super::{
+    context::{Context, act},
+    convert,
+    fields::failure,
+};
 use crate::{
     domain::{
         email::Email,
@@ -27,6 +31,7 @@ pub(super) async fn handle(
     let Caller::Service(service) = caller(&request) else {
         return Err(Failure::internal());
     };
+    let act = act(&request, "CreateFederatedUser");
     // No user has an id with a blank.
     let caller = UserId::new(format!("service {}", service.name));
     let (new, request_id) = parse(context, request.get_ref())?;
@@ -44,7 +49,7 @@ pub(super) async fn handle(
     };
     let done = context
         .store
-        .insert_federated_user(new, key, context.now())
+        .insert_federated_user(act, new, key, context.now())
         .await?;
     Ok(CreateFederatedUserResponse {
         user_id: done.value.id.into_string(),

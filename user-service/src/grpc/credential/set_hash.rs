@@ -7,7 +7,7 @@ use identity_proto::user::v1::{
 use tonic::Request;
 
 use super::super::{
-    context::Context,
+    context::{Context, act},
     convert,
     fields::{choice, failure, optional},
 };
@@ -22,10 +22,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<SetPasswordHashRequest>,
 ) -> Result<SetPasswordHashResponse, Failure> {
+    let act = act(&request, "SetPasswordHash");
     let change = parse(request.get_ref())?;
     let done = context
         .store
-        .set_password_hash(change, context.now())
+        .set_password_hash(act, change, context.now())
         .await?;
     Ok(SetPasswordHashResponse {
         credential_version: done.value,

@@ -6,7 +6,7 @@ use prost::Message;
 use tonic::Request;
 
 use super::super::{
-    context::{Context, user_caller},
+    context::{Context, act, user_caller},
     convert,
     fields::failure,
 };
@@ -20,6 +20,7 @@ pub(super) async fn handle(
     request: Request<CreatePermissionRequest>,
 ) -> Result<CreatePermissionResponse, Failure> {
     let caller = user_caller(&request)?;
+    let act = act(&request, "CreatePermission");
     let (new, request_id) = parse(context, request.get_ref())?;
     let question = CreatePermissionRequest {
         request_id: String::new(),
@@ -33,7 +34,7 @@ pub(super) async fn handle(
     );
     let done = context
         .store
-        .insert_permission(new, key, context.now())
+        .insert_permission(act, new, key, context.now())
         .await?;
     Ok(CreatePermissionResponse {
         permission: Some(convert::permission(done.value)),

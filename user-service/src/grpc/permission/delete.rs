@@ -5,7 +5,7 @@ use identity_proto::user::v1::{DeletePermissionRequest, DeletePermissionResponse
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     fields::failure,
 };
 use crate::domain::{etag::Etag, id::PermissionId};
@@ -14,11 +14,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<DeletePermissionRequest>,
 ) -> Result<DeletePermissionResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "DeletePermission");
     let (id, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .delete_permission(caller, id, etag, context.now())
+        .delete_permission(act, id, etag, context.now())
         .await?;
     Ok(DeletePermissionResponse {
         revision: context.revision(&done.position),

@@ -5,7 +5,7 @@ use identity_proto::user::v1::{GrantUserPermissionsRequest, GrantUserPermissions
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     convert,
     fields::{end, failure, list},
 };
@@ -15,12 +15,12 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<GrantUserPermissionsRequest>,
 ) -> Result<GrantUserPermissionsResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "GrantUserPermissions");
     let now = context.now();
     let (user_id, permission_ids, ends_at) = parse(request.get_ref(), now)?;
     let done = context
         .store
-        .grant_user_permissions(caller, user_id, permission_ids, ends_at, now)
+        .grant_user_permissions(act, user_id, permission_ids, ends_at, now)
         .await?;
     Ok(GrantUserPermissionsResponse {
         granted_count: convert::count(done.value.new)?,

@@ -5,7 +5,7 @@ use identity_proto::user::v1::{RevokeUserPermissionsRequest, RevokeUserPermissio
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     convert,
     fields::{failure, list},
 };
@@ -15,11 +15,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<RevokeUserPermissionsRequest>,
 ) -> Result<RevokeUserPermissionsResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "RevokeUserPermissions");
     let (user_id, permission_ids) = parse(request.get_ref())?;
     let done = context
         .store
-        .revoke_user_permissions(caller, user_id, permission_ids, context.now())
+        .revoke_user_permissions(act, user_id, permission_ids, context.now())
         .await?;
     Ok(RevokeUserPermissionsResponse {
         revoked_count: convert::count(done.value)?,

@@ -7,7 +7,7 @@ use identity_proto::user::v1::{
 use tonic::Request;
 
 use super::super::{
-    context::Context,
+    context::{Context, act},
     convert,
     fields::{Mask, failure},
 };
@@ -20,10 +20,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<UpdatePermissionRequest>,
 ) -> Result<UpdatePermissionResponse, Failure> {
+    let act = act(&request, "UpdatePermission");
     let (id, description, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .update_permission(id, description, etag, context.now())
+        .update_permission(act, id, description, etag, context.now())
         .await?;
     Ok(UpdatePermissionResponse {
         permission: Some(convert::permission(done.value)),

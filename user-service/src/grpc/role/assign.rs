@@ -5,7 +5,7 @@ use identity_proto::user::v1::{AssignRolesRequest, AssignRolesResponse};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     convert,
     fields::{end, failure, list},
 };
@@ -15,12 +15,12 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<AssignRolesRequest>,
 ) -> Result<AssignRolesResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "AssignRoles");
     let now = context.now();
     let (user_id, role_ids, ends_at) = parse(request.get_ref(), now)?;
     let done = context
         .store
-        .assign_roles(caller, user_id, role_ids, ends_at, now)
+        .assign_roles(act, user_id, role_ids, ends_at, now)
         .await?;
     Ok(AssignRolesResponse {
         assigned_count: convert::count(done.value.new)?,

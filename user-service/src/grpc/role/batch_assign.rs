@@ -9,7 +9,7 @@ use identity_proto::user::v1::{
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     convert,
     fields::{distinct, end, failure},
 };
@@ -30,10 +30,10 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<BatchAssignRolesRequest>,
 ) -> Result<BatchAssignRolesResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "BatchAssignRoles");
     let now = context.now();
     let items = parse(request.get_ref(), now)?;
-    let done = context.store.batch_assign_roles(caller, items, now).await?;
+    let done = context.store.batch_assign_roles(act, items, now).await?;
     let assigned = done
         .value
         .iter()

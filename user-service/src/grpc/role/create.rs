@@ -6,7 +6,7 @@ use prost::Message;
 use tonic::Request;
 
 use super::super::{
-    context::{Context, user_caller},
+    context::{Context, act, user_caller},
     convert,
     fields::failure,
 };
@@ -19,13 +19,17 @@ pub(super) async fn handle(
     request: Request<CreateRoleRequest>,
 ) -> Result<CreateRoleResponse, Failure> {
     let caller = user_caller(&request)?;
+    let act = act(&request, "CreateRole");
     let (new, request_id) = parse(context, request.get_ref())?;
     let question = CreateRoleRequest {
         request_id: String::new(),
         ..request.into_inner()
     };
     let key = context.request_key(&caller, "CreateRole", request_id, question.encode_to_vec());
-    let done = context.store.insert_role(new, key, context.now()).await?;
+    let done = context
+        .store
+        .insert_role(act, new, key, context.now())
+        .await?;
     Ok(CreateRoleResponse {
         role: Some(convert::role(done.value)),
         revision: context.revision(&done.position),

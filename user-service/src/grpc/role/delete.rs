@@ -5,7 +5,7 @@ use identity_proto::user::v1::{DeleteRoleRequest, DeleteRoleResponse};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     fields::failure,
 };
 use crate::domain::{etag::Etag, id::RoleId};
@@ -14,11 +14,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<DeleteRoleRequest>,
 ) -> Result<DeleteRoleResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "DeleteRole");
     let (id, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .delete_role(caller, id, etag, context.now())
+        .delete_role(act, id, etag, context.now())
         .await?;
     Ok(DeleteRoleResponse {
         revision: context.revision(&done.position),

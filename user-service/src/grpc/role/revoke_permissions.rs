@@ -5,7 +5,7 @@ use identity_proto::user::v1::{RevokeRolePermissionsRequest, RevokeRolePermissio
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     convert,
     fields::{failure, list},
 };
@@ -15,11 +15,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<RevokeRolePermissionsRequest>,
 ) -> Result<RevokeRolePermissionsResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "RevokeRolePermissions");
     let (role_id, permission_ids) = parse(request.get_ref())?;
     let done = context
         .store
-        .revoke_role_permissions(caller, role_id, permission_ids, context.now())
+        .revoke_role_permissions(act, role_id, permission_ids, context.now())
         .await?;
     Ok(RevokeRolePermissionsResponse {
         revoked_count: convert::count(done.value)?,

@@ -5,7 +5,7 @@ use identity_proto::user::v1::{UnassignRolesRequest, UnassignRolesResponse};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     convert,
     fields::{failure, list},
 };
@@ -15,11 +15,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<UnassignRolesRequest>,
 ) -> Result<UnassignRolesResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "UnassignRoles");
     let (user_id, role_ids) = parse(request.get_ref())?;
     let done = context
         .store
-        .unassign_roles(caller, user_id, role_ids, context.now())
+        .unassign_roles(act, user_id, role_ids, context.now())
         .await?;
     Ok(UnassignRolesResponse {
         unassigned_count: convert::count(done.value)?,

@@ -5,7 +5,7 @@ use identity_proto::user::v1::{RoleUpdate, UpdateRoleRequest, UpdateRoleResponse
 use tonic::Request;
 
 use super::super::{
-    context::Context,
+    context::{Context, act},
     convert,
     fields::{Mask, failure},
 };
@@ -18,10 +18,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<UpdateRoleRequest>,
 ) -> Result<UpdateRoleResponse, Failure> {
+    let act = act(&request, "UpdateRole");
     let (id, description, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .update_role(id, description, etag, context.now())
+        .update_role(act, id, description, etag, context.now())
         .await?;
     Ok(UpdateRoleResponse {
         role: Some(convert::role(done.value)),

@@ -7,7 +7,7 @@ use identity_proto::user::v1::{
 use tonic::Request;
 
 use super::super::{
-    context::Context,
+    context::{Context, act},
     convert,
     fields::{choice, failure},
 };
@@ -17,10 +17,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<CancelSubscriptionRequest>,
 ) -> Result<CancelSubscriptionResponse, Failure> {
+    let act = act(&request, "CancelSubscription");
     let (user_id, mode, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .cancel_subscription(user_id, mode, etag, context.now())
+        .cancel_subscription(act, user_id, mode, etag, context.now())
         .await?;
     Ok(CancelSubscriptionResponse {
         subscription: Some(convert::subscription(done.value, &context.plans)),

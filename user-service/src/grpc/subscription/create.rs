@@ -6,7 +6,7 @@ use prost::Message;
 use tonic::Request;
 
 use super::super::{
-    context::{Context, user_caller},
+    context::{Context, act, user_caller},
     convert,
     fields::{end, failure},
 };
@@ -23,6 +23,7 @@ pub(super) async fn handle(
     request: Request<CreateSubscriptionRequest>,
 ) -> Result<CreateSubscriptionResponse, Failure> {
     let caller = user_caller(&request)?;
+    let act = act(&request, "CreateSubscription");
     let now = context.now();
     let (new, request_id) = parse(context, request.get_ref(), now)?;
     if !context.plans.has(&new.plan) {
@@ -38,7 +39,10 @@ pub(super) async fn handle(
         request_id,
         question.encode_to_vec(),
     );
-    let done = context.store.insert_subscription(new, key, now).await?;
+    let done = context
+        .store
+        .insert_subscription(act, new, key, now)
+        .await?;
     Ok(CreateSubscriptionResponse {
         subscription: Some(convert::subscription(done.value, &context.plans)),
         revision: context.revision(&done.position),

@@ -5,7 +5,7 @@ use identity_proto::user::v1::{RenewSubscriptionRequest, RenewSubscriptionRespon
 use tonic::Request;
 
 use super::super::{
-    context::Context,
+    context::{Context, act},
     convert,
     fields::{end, failure},
 };
@@ -18,11 +18,12 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<RenewSubscriptionRequest>,
 ) -> Result<RenewSubscriptionResponse, Failure> {
+    let act = act(&request, "RenewSubscription");
     let now = context.now();
     let (user_id, ends_at, etag) = parse(request.get_ref(), now)?;
     let done = context
         .store
-        .renew_subscription(user_id, ends_at, etag, now)
+        .renew_subscription(act, user_id, ends_at, etag, now)
         .await?;
     Ok(RenewSubscriptionResponse {
         subscription: Some(convert::subscription(done.value, &context.plans)),

@@ -7,7 +7,7 @@ use identity_proto::user::v1::{
 use tonic::Request;
 
 use super::super::{
-    context::Context,
+    context::{Context, act},
     convert,
     fields::{Mask, failure},
 };
@@ -20,6 +20,7 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<UpdateSubscriptionRequest>,
 ) -> Result<UpdateSubscriptionResponse, Failure> {
+    let act = act(&request, "UpdateSubscription");
     let (user_id, plan, etag) = parse(request.get_ref())?;
     if let Some(plan) = &plan
         && !context.plans.has(plan)
@@ -28,7 +29,7 @@ pub(super) async fn handle(
     }
     let done = context
         .store
-        .update_subscription(user_id, plan, etag, context.now())
+        .update_subscription(act, user_id, plan, etag, context.now())
         .await?;
     Ok(UpdateSubscriptionResponse {
         subscription: Some(convert::subscription(done.value, &context.plans)),

@@ -5,7 +5,7 @@ use identity_proto::user::v1::{ActivateUserRequest, ActivateUserResponse};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     convert,
     fields::failure,
 };
@@ -15,11 +15,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<ActivateUserRequest>,
 ) -> Result<ActivateUserResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "ActivateUser");
     let (id, reason, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .set_user_status(caller, id, UserStatus::Active, reason, etag, context.now())
+        .set_user_status(act, id, UserStatus::Active, reason, etag, context.now())
         .await?;
     Ok(ActivateUserResponse {
         user: Some(convert::user(done.value)),

@@ -6,7 +6,7 @@ use prost::Message;
 use tonic::Request;
 
 use super::super::{
-    context::{Context, user_caller},
+    context::{Context, act, user_caller},
     convert,
     fields::{self, failure, optional},
 };
@@ -32,6 +32,7 @@ pub(super) async fn handle(
     request: Request<CreateUserRequest>,
 ) -> Result<CreateUserResponse, Failure> {
     let caller = user_caller(&request)?;
+    let act = act(&request, "CreateUser");
     let command = parse(context, request.get_ref())?;
     context.spare_reserved(&command.new.username)?;
     let key = context.request_key(
@@ -49,7 +50,7 @@ pub(super) async fn handle(
     };
     let done = context
         .store
-        .insert_user(command.new, password, key, context.now())
+        .insert_user(act, command.new, password, key, context.now())
         .await?;
     Ok(CreateUserResponse {
         user: Some(convert::user(done.value)),

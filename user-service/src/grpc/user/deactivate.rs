@@ -5,7 +5,7 @@ use identity_proto::user::v1::{DeactivateUserRequest, DeactivateUserResponse};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     convert,
     fields::failure,
 };
@@ -15,18 +15,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<DeactivateUserRequest>,
 ) -> Result<DeactivateUserResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "DeactivateUser");
     let (id, reason, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .set_user_status(
-            caller,
-            id,
-            UserStatus::Inactive,
-            reason,
-            etag,
-            context.now(),
-        )
+        .set_user_status(act, id, UserStatus::Inactive, reason, etag, context.now())
         .await?;
     Ok(DeactivateUserResponse {
         user: Some(convert::user(done.value)),

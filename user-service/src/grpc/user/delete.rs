@@ -5,7 +5,7 @@ use identity_proto::user::v1::{DeleteUserRequest, DeleteUserResponse};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     fields::failure,
 };
 use crate::domain::{etag::Etag, id::UserId};
@@ -14,11 +14,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<DeleteUserRequest>,
 ) -> Result<DeleteUserResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "DeleteUser");
     let (id, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .delete_user(caller, id, etag, context.now())
+        .delete_user(act, id, etag, context.now())
         .await?;
     Ok(DeleteUserResponse {
         revision: context.revision(&done.position),

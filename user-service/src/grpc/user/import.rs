@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::stream;
 use identity_guard::caller::UserCaller;
 use identity_kit::{
+    audit::Act,
     status::{ErrorReason, Failure},
     violations::Violations,
 };
@@ -16,7 +17,7 @@ use tonic::{Request, Status, Streaming};
 
 use super::{
     super::{
-        context::{Context, caller_id, user_caller},
+        context::{Context, act, caller_id, user_caller},
         convert,
         fields::failure,
     },
@@ -47,6 +48,7 @@ type Item = Result<ImportedUser, (String, Faults)>;
 struct Import {
     context: Arc<Context>,
     caller: UserCaller,
+    act: Act,
     messages: Streaming<ImportUsersRequest>,
     /// Known once the first message was read.
     header: Option<(SourceName, bool)>,
@@ -63,6 +65,7 @@ pub(super) fn handle(
     let import = Import {
         context: Arc::clone(context),
         caller: user_caller(&request)?,
+        act: act(&request, "ImportUsers"),
         messages: request.into_inner(),
         header: None,
         held_back: None,
@@ -106,7 +109,7 @@ impl Import {
         let done = self
             .context
             .store
-            .import_users(&batch, self.context.now())
+            .import_users(&self.act, &batch, self.context.now())
             .await
             .map_err(Failure::from)?;
         let mut results = done.value.into_iter();

@@ -11,7 +11,10 @@ use identity_proto::user::v1::{RegisterUserRequest, RegisterUserResponse};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::Request;
 
-use super::super::{context::Context, fields::failure};
+use super::super::{
+    context::{Context, act},
+    fields::failure,
+};
 use crate::{
     domain::{
         credential::{PasswordHash, forbidden_passwords},
@@ -35,6 +38,7 @@ pub(super) async fn handle(
     request: Request<RegisterUserRequest>,
 ) -> Result<RegisterUserResponse, Failure> {
     let network = peer_network(&request);
+    let act = act(&request, "RegisterUser");
     let (new, password) = parse(context, request.get_ref())?;
     let Some(places) = &context.registering else {
         let text = "nobody can register here on their own";
@@ -66,7 +70,7 @@ pub(super) async fn handle(
     };
     let expires_at = context
         .store
-        .insert_registration(context.new_id(), registration, context.now())
+        .insert_registration(act, context.new_id(), registration, context.now())
         .await?;
     Ok(RegisterUserResponse {
         expire_time: Some(expires_at.into()),

@@ -12,7 +12,7 @@ use identity_proto::user::v1::{RequestEmailChangeRequest, RequestEmailChangeResp
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act, caller_id, user_caller},
     fields::failure,
 };
 use crate::{
@@ -30,6 +30,7 @@ pub(super) async fn handle(
     request: Request<RequestEmailChangeRequest>,
 ) -> Result<RequestEmailChangeResponse, Failure> {
     let caller = user_caller(&request)?;
+    let act = act(&request, "RequestEmailChange");
     let now = context.now();
     let id = caller_id(&caller);
     demand_active(context, &id).await?;
@@ -42,7 +43,7 @@ pub(super) async fn handle(
     context.store.spend(vec![asker], now).await?;
     let expires_at = context
         .store
-        .insert_email_change(context.new_id(), id, email, now)
+        .insert_email_change(act, context.new_id(), id, email, now)
         .await?;
     Ok(RequestEmailChangeResponse {
         expire_time: Some(expires_at.into()),

@@ -5,7 +5,7 @@ use identity_proto::user::v1::{SuspendUserRequest, SuspendUserResponse};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act},
     convert,
     fields::failure,
 };
@@ -15,18 +15,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<SuspendUserRequest>,
 ) -> Result<SuspendUserResponse, Failure> {
-    let caller = caller_id(&user_caller(&request)?);
+    let act = act(&request, "SuspendUser");
     let (id, reason, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .set_user_status(
-            caller,
-            id,
-            UserStatus::Suspended,
-            reason,
-            etag,
-            context.now(),
-        )
+        .set_user_status(act, id, UserStatus::Suspended, reason, etag, context.now())
         .await?;
     Ok(SuspendUserResponse {
         user: Some(convert::user(done.value)),

@@ -1,11 +1,11 @@
 //! Changes parts of a profile. The address and the type need the permission also on the own profile.
 
-use identity_kit::{status::Failure, violations::Violations};
+use identity_kit::{audit::Subject, status::Failure, violations::Violations};
 use identity_proto::user::v1::{UpdateUserRequest, UpdateUserResponse, UserUpdate};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, caller_id, user_caller},
+    context::{Context, act, user_caller},
     convert,
     fields::{self, Mask, failure},
 };
@@ -38,16 +38,18 @@ pub(super) async fn handle(
     request: Request<UpdateUserRequest>,
 ) -> Result<UpdateUserResponse, Failure> {
     let caller = user_caller(&request)?;
+    let act = act(&request, "UpdateUser");
     let (id, change, etag) = parse(request.get_ref())?;
     if change.needs_permission() && !caller.holds(PERMISSION) {
-        return Err(Failure::permission_required(PERMISSION));
+        let act = act.on(Subject::new("user", id.as_str()));
+        return Err(context.permission_required(act, PERMISSION));
     }
     if let Some(username) = &change.username {
         spare_reserved(context, &id, username).await?;
     }
     let done = context
         .store
-        .update_user(caller_id(&caller), id, change, etag, context.now())
+        .update_user(act, id, change, etag, context.now())
         .await?;
     Ok(UpdateUserResponse {
         user: Some(convert::user(done.value)),

@@ -6,7 +6,7 @@ use prost::Message;
 use tonic::Request;
 
 use super::super::{
-    context::{Context, user_caller},
+    context::{Context, act, user_caller},
     convert,
     fields::failure,
 };
@@ -20,6 +20,7 @@ pub(super) async fn handle(
     request: Request<CreateUserTypeRequest>,
 ) -> Result<CreateUserTypeResponse, Failure> {
     let caller = user_caller(&request)?;
+    let act = act(&request, "CreateUserType");
     let (new, request_id) = parse(context, request.get_ref())?;
     let question = CreateUserTypeRequest {
         request_id: String::new(),
@@ -33,7 +34,7 @@ pub(super) async fn handle(
     );
     let done = context
         .store
-        .insert_user_type(new, key, context.now())
+        .insert_user_type(act, new, key, context.now())
         .await?;
     Ok(CreateUserTypeResponse {
         user_type: Some(convert::user_type(done.value)),

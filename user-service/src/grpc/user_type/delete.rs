@@ -4,15 +4,19 @@ use identity_kit::{status::Failure, violations::Violations};
 use identity_proto::user::v1::{DeleteUserTypeRequest, DeleteUserTypeResponse};
 use tonic::Request;
 
-use super::super::{context::Context, fields::failure};
+use super::super::{
+    context::{Context, act},
+    fields::failure,
+};
 use crate::domain::{etag::Etag, id::UserTypeId};
 
 pub(super) async fn handle(
     context: &Context,
     request: Request<DeleteUserTypeRequest>,
 ) -> Result<DeleteUserTypeResponse, Failure> {
+    let act = act(&request, "DeleteUserType");
     let (id, etag) = parse(request.get_ref())?;
-    let done = context.store.delete_user_type(id, etag).await?;
+    let done = context.store.delete_user_type(act, id, etag).await?;
     Ok(DeleteUserTypeResponse {
         revision: context.revision(&done.position),
     })

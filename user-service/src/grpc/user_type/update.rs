@@ -5,7 +5,7 @@ use identity_proto::user::v1::{UpdateUserTypeRequest, UpdateUserTypeResponse, Us
 use tonic::Request;
 
 use super::super::{
-    context::Context,
+    context::{Context, act},
     convert,
     fields::{Mask, failure},
 };
@@ -20,10 +20,11 @@ pub(super) async fn handle(
     context: &Context,
     request: Request<UpdateUserTypeRequest>,
 ) -> Result<UpdateUserTypeResponse, Failure> {
+    let act = act(&request, "UpdateUserType");
     let (id, change, etag) = parse(request.get_ref())?;
     let done = context
         .store
-        .update_user_type(id, change, etag, context.now())
+        .update_user_type(act, id, change, etag, context.now())
         .await?;
     Ok(UpdateUserTypeResponse {
         user_type: Some(convert::user_type(done.value)),

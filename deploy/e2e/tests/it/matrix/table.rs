@@ -141,6 +141,7 @@ pub(super) const ROWS: &[Row] = &[
     row("/identity.user.v1.SubscriptionService/ListSubscriptions", Permission("subscriptions.read"), Succeeds),
     row("/identity.user.v1.SubscriptionService/RenewSubscription", Permission("subscriptions.renew"), Invalid),
     row("/identity.user.v1.SubscriptionService/UpdateSubscription", Permission("subscriptions.update"), Invalid),
+    row("/identity.user.v1.AuditService/ListAuditEvents", Permission("audit.read"), Succeeds),
 
     row("/identity.user.v1.CredentialService/GetCredential", ServiceOnly("credentials"), Invalid),
     row("/identity.user.v1.CredentialService/SetPasswordHash", ServiceOnly("credentials"), Invalid),
