@@ -12,7 +12,6 @@ use std::{
 
 use divan::Bencher;
 use identity_kit::{
-    audit::{AuditLog, Refusals},
     clock::{Clock, SharedClock, SystemClock},
     entropy::SystemEntropy,
     secret::{RootSecret, Secret},
@@ -88,17 +87,12 @@ fn named(engine: &str) -> &'static Bed {
     }
 }
 
-fn audit(clock: &SharedClock) -> Audit {
-    Audit {
-        log: Arc::new(AuditLog::new(&RootSecret::new(&Secret::new(vec![0; 32])))),
-        refusals: Arc::new(Refusals::new(Arc::clone(clock))),
-    }
-}
-
 async fn bed(database: TestDatabase) -> Bed {
     let clock: SharedClock = Arc::new(SystemClock);
     let rights = RightsCache::new(Arc::clone(&clock), Duration::from_secs(5));
-    let store = Store::new(database.database().clone(), Arc::new(rights), audit(&clock));
+    let root = RootSecret::new(&Secret::new(vec![0; 32]));
+    let audit = Audit::new(&root, Arc::clone(&clock));
+    let store = Store::new(database.database().clone(), Arc::new(rights), audit);
     let permissions = setup::rules().unwrap().permissions();
     store
         .reconcile(permissions, Arc::new(SystemEntropy), clock.now())

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use identity_guard::rules::{Rules, RulesError};
 use identity_kit::{
-    audit::{AuditLog, Refusals},
     clock::SharedClock,
     config::ConfigError,
     database::{Database, DatabaseConfig, StoreError},
@@ -110,16 +109,12 @@ async fn connect(
     entropy: &SharedEntropy,
 ) -> Result<Store, SetupError> {
     // Whoever writes leaves an event in the audit log, whose keys come from here.
-    let log = AuditLog::new(&config.access.root_secret()?);
+    let audit = Audit::new(&config.access.root_secret()?, Arc::clone(clock));
     let flag = config.database.flag();
     let database = Database::connect(database, Arc::clone(clock), Arc::clone(entropy))
         .await
         .map_err(|source| SetupError::Connect { flag, source })?;
     let rights = RightsCache::new(Arc::clone(clock), config.access.max_staleness());
-    let audit = Audit {
-        log: Arc::new(log),
-        refusals: Arc::new(Refusals::new(Arc::clone(clock))),
-    };
     Ok(Store::new(database, Arc::new(rights), audit))
 }
 

@@ -75,6 +75,10 @@ fn names(joined: Option<String>) -> Vec<String> {
         .collect()
 }
 
+fn not_measured() -> Status {
+    Status::unimplemented("only GetUser is measured")
+}
+
 /// The methods that are not measured.
 macro_rules! not_served {
     ($($method:ident($request:ident) -> $response:ident;)+) => {
@@ -92,15 +96,33 @@ macro_rules! not_served {
                     user: Some(User { id, username, email, first_name, last_name, ..User::default() }),
                     roles: names(roles),
                     permissions: names(permissions),
-                    revision: String::new(),
+                    ..wire::GetUserResponse::default()
                 }))
+            }
+
+            type ImportUsersStream = tonic::codegen::BoxStream<wire::ImportUsersResponse>;
+
+            async fn import_users(
+                &self,
+                _: Request<tonic::Streaming<wire::ImportUsersRequest>>,
+            ) -> Result<Response<Self::ImportUsersStream>, Status> {
+                Err(not_measured())
+            }
+
+            type ExportUsersStream = tonic::codegen::BoxStream<wire::ExportUsersResponse>;
+
+            async fn export_users(
+                &self,
+                _: Request<wire::ExportUsersRequest>,
+            ) -> Result<Response<Self::ExportUsersStream>, Status> {
+                Err(not_measured())
             }
 
             $(async fn $method(
                 &self,
                 _: Request<wire::$request>,
             ) -> Result<Response<wire::$response>, Status> {
-                Err(Status::unimplemented("only GetUser is measured"))
+                Err(not_measured())
             })+
         }
     };
@@ -115,4 +137,8 @@ not_served! {
     activate_user(ActivateUserRequest) -> ActivateUserResponse;
     deactivate_user(DeactivateUserRequest) -> DeactivateUserResponse;
     suspend_user(SuspendUserRequest) -> SuspendUserResponse;
+    register_user(RegisterUserRequest) -> RegisterUserResponse;
+    request_email_change(RequestEmailChangeRequest) -> RequestEmailChangeResponse;
+    confirm_email(ConfirmEmailRequest) -> ConfirmEmailResponse;
+    export_user(ExportUserRequest) -> ExportUserResponse;
 }

@@ -7,8 +7,9 @@ use identity_kit::{
         self, Act, Actor, ActorKind, AuditCursor, AuditEvent, AuditFilter, AuditLog, Entry, Mark,
         Outcome, Record, Refusals, Refused, Subject, VerifyError,
     },
-    clock::Timestamp,
+    clock::{SharedClock, Timestamp},
     database::WriteTransaction,
+    secret::RootSecret,
     status::{ErrorReason, reason_name},
 };
 
@@ -30,6 +31,17 @@ pub struct Audit {
     pub log: Arc<AuditLog>,
     /// Refusals for want of a right.
     pub refusals: Arc<Refusals>,
+}
+
+impl Audit {
+    /// With keys of a root secret.
+    #[must_use]
+    pub fn new(root: &RootSecret, clock: SharedClock) -> Self {
+        Self {
+            log: Arc::new(AuditLog::new(root)),
+            refusals: Arc::new(Refusals::new(clock)),
+        }
+    }
 }
 
 /// Who writes, and the log that it goes into with the write.

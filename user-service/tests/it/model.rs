@@ -10,6 +10,7 @@ use std::{
 use identity_guard::clock::{ManualClock, Timestamp};
 use identity_kit::{
     database::{Database, StoreError},
+    secret::{RootSecret, Secret},
     testing::databases,
 };
 use proptest::{
@@ -28,7 +29,7 @@ use user_service::{
         page::Page,
         user::{UserFilter, UserOrder},
     },
-    store::{Holder, RightsCache, Store, migration::Migrator},
+    store::{Audit, Holder, RightsCache, Store, migration::Migrator},
 };
 
 const USERS: u8 = 5;
@@ -42,6 +43,13 @@ const CASES: u32 = 16;
 
 /// A moment at which something ends; `None` means never.
 type End = Option<i64>;
+
+/// What users are listed by.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Role(u8),
+    Permission(u8),
+}
 
 /// Who has what, as numbers.
 #[derive(Clone, Debug)]
@@ -121,12 +129,15 @@ impl Graph {
             .collect()
     }
 
-    fn holders(&self, role: u8, now: i64) -> Vec<String> {
+    /// Those who have a role, or hold a permission.
+    fn holders(&self, what: What, now: i64) -> Vec<String> {
         (0..USERS)
-            .filter(|user| {
-                self.roles
+            .filter(|user| match what {
+                What::Role(role) => self
+                    .roles
                     .get(&(*user, role))
-                    .is_some_and(|end| lives(*end, now))
+                    .is_some_and(|end| lives(*end, now)),
+                What::Permission(permission) => !self.sources(*user, permission, now).is_empty(),
             })
             .map(|user| format!("user{user}"))
             .collect()
@@ -277,23 +288,34 @@ async fn compare_user(store: &Store, graph: &Graph, user: u8, moment: i64) {
     }
 }
 
-/// Compares who has a role with the model.
-async fn compare_holders(store: &Store, graph: &Graph, role: u8, moment: i64) {
-    let expected = graph.holders(role, moment);
+/// Compares who has a role, or holds a permission, with the model.
+async fn compare_holders(store: &Store, graph: &Graph, what: What, moment: i64) {
+    let expected = graph.holders(what, moment);
+    let (role_id, permission) = match what {
+        What::Role(role) => (Some(RoleId::new(format!("role{role}"))), None),
+        What::Permission(permission) => {
+            let name = format!("permission{permission}");
+            (None, Some(PermissionName::parse(&name).unwrap()))
+        }
+    };
     for order in [
         UserOrder::Username,
         UserOrder::CreatedAscending,
         UserOrder::CreatedDescending,
     ] {
+        let now = Timestamp::from_micros(moment);
+        let filter = UserFilter {
+            status: None,
+            user_type_id: None,
+            role_id: role_id.clone(),
+            permission: permission.clone(),
+            query: None,
+            created_after: None,
+            created_before: None,
+            order,
+        };
         for size in 1..=u64::from(USERS) + 1 {
-            let filter = UserFilter {
-                status: None,
-                user_type_id: None,
-                role_id: Some(RoleId::new(format!("role{role}"))),
-                order,
-            };
             let listed = pages(size, async |after| {
-                let now = Timestamp::from_micros(moment);
                 let page = store.list_users(&filter, after.as_ref(), size, now);
                 page.await.unwrap()
             });
@@ -305,8 +327,10 @@ async fn compare_holders(store: &Store, graph: &Graph, role: u8, moment: i64) {
             if order == UserOrder::CreatedDescending {
                 listed.reverse();
             }
-            assert_eq!(listed, expected, "role{role} at {moment} by {size}");
+            assert_eq!(listed, expected, "{what:?} at {moment} by {size}");
         }
+        let count = store.count_users(&filter, now).await.unwrap();
+        assert_eq!(count, expected.len() as u64, "{what:?} at {moment}");
     }
 }
 
@@ -325,7 +349,10 @@ async fn compare(database: &Database, store: &Store, graph: Graph) {
             compare_user(store, &graph, user, moment).await;
         }
         for role in 0..ROLES {
-            compare_holders(store, &graph, role, moment).await;
+            compare_holders(store, &graph, What::Role(role), moment).await;
+        }
+        for permission in 0..PERMISSIONS {
+            compare_holders(store, &graph, What::Permission(permission), moment).await;
         }
         // Whether or not the rows of what has ended are there plays no part.
         if moment % 2 == 0 {
@@ -340,8 +367,9 @@ async fn compare(database: &Database, store: &Store, graph: Graph) {
 async fn every_read_of_rights_agrees_with_a_model_at_every_moment_and_page_size() {
     for database in databases::<Migrator>().await {
         let clock = Arc::new(ManualClock::new(Timestamp::from_micros(0)));
+        let audit = Audit::new(&RootSecret::new(&Secret::new(vec![0; 32])), clock.clone());
         let rights = RightsCache::new(clock, Duration::from_secs(5));
-        let store = Store::new(database.database().clone(), Arc::new(rights));
+        let store = Store::new(database.database().clone(), Arc::new(rights), audit);
         let runtime = Handle::current();
         let mut runner = TestRunner::new_with_rng(
             Config {

@@ -5,12 +5,13 @@ use std::{sync::Arc, time::Duration};
 use identity_kit::{
     clock::ManualClock,
     database::{Database, StoreError},
+    secret::{RootSecret, Secret},
     testing::databases,
 };
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use super::*;
-use crate::store::{LEASE, RightsCache, migration::Migrator};
+use crate::store::{Audit, LEASE, RightsCache, migration::Migrator};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -55,8 +56,9 @@ async fn fill(database: &Database) {
 
 fn store(database: &Database) -> Store {
     let clock = Arc::new(ManualClock::new(NOW));
+    let audit = Audit::new(&RootSecret::new(&Secret::new(vec![0; 32])), clock.clone());
     let rights = RightsCache::new(clock, Duration::from_secs(5));
-    Store::new(database.clone(), Arc::new(rights))
+    Store::new(database.clone(), Arc::new(rights), audit)
 }
 
 fn holder(name: &str) -> Holder {

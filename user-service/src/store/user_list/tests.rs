@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use identity_kit::{
     clock::{SharedClock, SystemClock, Timestamp},
     database::{Database, StoreError},
+    secret::{RootSecret, Secret},
     testing::databases,
 };
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
@@ -17,7 +18,7 @@ use crate::{
         search::SearchQuery,
         user::UserStatus,
     },
-    store::{RightsCache, migration::Migrator},
+    store::{Audit, RightsCache, migration::Migrator},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -364,7 +365,7 @@ async fn filters_that_narrow_a_list_meet() {
             order: UserOrder::Username,
             ..everybody()
         };
-        let page = store.list_users(&filter, None, 50).await.unwrap();
+        let page = store.list_users(&filter, None, 50, NOW).await.unwrap();
         let names: Vec<_> = page
             .items
             .iter()
@@ -372,13 +373,14 @@ async fn filters_that_narrow_a_list_meet() {
             .collect();
         let hundreds = (1..10).map(|hundred| format!("name{hundred}00"));
         assert_eq!(names, hundreds.collect::<Vec<_>>());
-        assert_eq!(store.count_users(&filter).await.unwrap(), 9);
-        assert_eq!(store.count_users(&everybody()).await.unwrap(), 2_000);
+        assert_eq!(store.count_users(&filter, NOW).await.unwrap(), 9);
+        assert_eq!(store.count_users(&everybody(), NOW).await.unwrap(), 2_000);
     }
 }
 
 fn store(database: &Database) -> Store {
     let clock: SharedClock = Arc::new(SystemClock);
+    let audit = Audit::new(&RootSecret::new(&Secret::new(vec![0; 32])), clock.clone());
     let rights = RightsCache::new(clock, Duration::from_secs(1));
-    Store::new(database.clone(), Arc::new(rights))
+    Store::new(database.clone(), Arc::new(rights), audit)
 }
