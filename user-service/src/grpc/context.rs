@@ -27,7 +27,7 @@ use tonic::Request;
 use crate::{
     domain::{
         id::UserId, identifier::RequestId, plan::Plans, refusal::Refusal,
-        reserved::ReservedUsernames, username::Username,
+        reserved::ReservedUsernames, user::UserStatus, username::Username,
     },
     store::{RequestKey, Store},
 };
@@ -160,6 +160,20 @@ impl Context {
             Ok(())
         } else {
             Err(Failure::permission_required(permission))
+        }
+    }
+
+    /// Passes an active user, where no permission is asked for, so that nobody has looked at the status yet.
+    ///
+    /// # Errors
+    /// `TOKEN_REVOKED`, or that the database does not answer.
+    pub(super) async fn require_active(&self, id: &UserId) -> Result<(), Failure> {
+        match self.store.find_user(id).await? {
+            Some(user) if user.status == UserStatus::Active => Ok(()),
+            Some(_) | None => Err(Failure::new(
+                ErrorReason::TokenRevoked,
+                "the access token was revoked",
+            )),
         }
     }
 

@@ -64,11 +64,7 @@ async fn every_rpc_lets_in_whom_its_rule_names() {
                 (with_token((), &world.token(&user.id)), ordinary),
                 (
                     with_token((), &world.token(&inactive.id)),
-                    match rule {
-                        // Ended by auth-service's feed, which is not followed here.
-                        Rule::Authenticated => R::InvalidFields,
-                        _ => or_service(R::TokenRevoked),
-                    },
+                    or_service(R::TokenRevoked),
                 ),
                 (with_key((), &"x".repeat(40)), or_service(R::TokenMissing)),
                 (

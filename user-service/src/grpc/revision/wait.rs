@@ -4,13 +4,21 @@ use identity_kit::{feed::Acknowledged, status::Failure, violations::Violations};
 use identity_proto::user::v1::{AwaitRevisionRequest, AwaitRevisionResponse};
 use tonic::Request;
 
-use super::{super::fields::failure, Revisions};
+use super::{
+    super::{
+        context::{caller_id, user_caller},
+        fields::failure,
+    },
+    Revisions,
+};
 
 pub(super) async fn handle(
     revisions: &Revisions,
     request: Request<AwaitRevisionRequest>,
 ) -> Result<AwaitRevisionResponse, Failure> {
     let context = &revisions.context;
+    let caller = caller_id(&user_caller(&request)?);
+    context.require_active(&caller).await?;
     let mut fields = Violations::new();
     let revision = context.revisions.decode(&request.get_ref().revision);
     let Some(position) = fields.take("revision", revision) else {

@@ -15,10 +15,7 @@ use super::super::{
     context::{Context, act, caller_id, user_caller},
     fields::failure,
 };
-use crate::{
-    domain::{email::Email, id::UserId, user::UserStatus},
-    store::Asker,
-};
+use crate::{domain::email::Email, store::Asker};
 
 /// How long ago the caller may have logged in.
 const RECENT: Duration = Duration::from_mins(10);
@@ -33,7 +30,7 @@ pub(super) async fn handle(
     let act = act(&request, "RequestEmailChange");
     let now = context.now();
     let id = caller_id(&caller);
-    demand_active(context, &id).await?;
+    context.require_active(&id).await?;
     demand_recent_login(&caller, now)?;
     let email = parse(request.get_ref())?;
     let asker = Asker {
@@ -48,17 +45,6 @@ pub(super) async fn handle(
     Ok(RequestEmailChangeResponse {
         expire_time: Some(expires_at.into()),
     })
-}
-
-/// No permission is asked for here, so nobody has looked at the caller's status yet.
-async fn demand_active(context: &Context, id: &UserId) -> Result<(), Failure> {
-    match context.store.find_user(id).await? {
-        Some(user) if user.status == UserStatus::Active => Ok(()),
-        Some(_) | None => Err(Failure::new(
-            ErrorReason::TokenRevoked,
-            "the access token was revoked",
-        )),
-    }
 }
 
 /// A token that was left lying about is not enough for what takes an account over.
