@@ -21,6 +21,7 @@ use identity_kit::{
     idempotency::RequestLog,
     outbox::Tail,
     page::PageTokens,
+    position::Position,
     server::{Addresses, Listeners, ServeError, ServerBuilder},
     shutdown::Shutdown,
 };
@@ -31,7 +32,10 @@ use identity_proto::user::v1::{
 };
 use prometheus::Registry;
 use thiserror::Error as ThisError;
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 use self::prepared::Access;
 pub use self::prepared::{AccessSource, Prepared};
@@ -164,19 +168,7 @@ impl App {
         let fallback = follow(&access, &clock, &mut background)?;
         let store =
             setup::open(config, &database, Arc::clone(&clock), Arc::clone(&entropy)).await?;
-        let history = Arc::new(ChangeHistory::default());
-        let intake = Intake {
-            store: store.clone(),
-            rights: RightsFollower(store.rights_cache()),
-            history: Arc::clone(&history),
-        };
-        let (tail, following) = Tail::spawn(
-            store.database(),
-            Arc::clone(&clock),
-            background.until(),
-            Arc::new(intake),
-        );
-        background.keep(following);
+        let own = OwnFeed::follow(&store, &clock, &mut background);
         let upkeep = Upkeep::new(
             store.clone(),
             Arc::clone(&clock),
@@ -185,7 +177,7 @@ impl App {
         );
         let context = Arc::new(Context {
             store: store.clone(),
-            applied: tail.applied(),
+            applied: own.applied,
             revisions: ConsistencyTokens::new(FEED, root.derive("consistency tokens")),
             pages: PageTokens::new(root.derive("page tokens"), Arc::clone(&entropy)),
             requests: Arc::new(RequestLog::new(
@@ -210,15 +202,12 @@ impl App {
             services,
             exempt: Vec::new(),
         });
-        let (watchers, noting) =
-            Watchers::spawn(store.database(), Arc::clone(&clock), background.until());
-        background.keep(noting);
         let refusals = Arc::clone(store.refusals());
         refusals.register(&registry)?;
         let guard = guard.witnessed(Arc::clone(&refusals) as Arc<dyn Witness>);
         let feed = ChangeFeed::new(
-            history,
-            watchers.clone(),
+            own.history,
+            own.watchers.clone(),
             store.database().clone(),
             Arc::clone(&clock),
             shutdown.draining().clone(),
@@ -227,8 +216,8 @@ impl App {
         let internal = Health::new(INTERNAL_SERVICES);
         let server = ServerBuilder::new(listeners)
             .configured(&config.server)?
-            .public(routes::public(&context, &watchers), axum::Router::new())
-            .internal(routes::internal(&context, &watchers, feed))
+            .public(routes::public(&context, &own.watchers), axum::Router::new())
+            .internal(routes::internal(&context, &own.watchers, feed))
             .guard(GuardLayer::new(Arc::new(guard)))
             .health(public.clone(), internal.clone())
             .reflection(config.server.reflection, &PUBLIC_SERVICES)
@@ -281,6 +270,35 @@ impl App {
         self.background.end().await;
         self.store.database().close().await;
         Ok(served??)
+    }
+}
+
+/// The own feed, followed into memory, and who decides by it.
+struct OwnFeed {
+    history: Arc<ChangeHistory>,
+    applied: watch::Receiver<Position>,
+    watchers: Watchers,
+}
+
+impl OwnFeed {
+    fn follow(store: &Store, clock: &SharedClock, background: &mut Background) -> Self {
+        let history = Arc::new(ChangeHistory::default());
+        let intake = Intake {
+            store: store.clone(),
+            rights: RightsFollower(store.rights_cache()),
+            history: Arc::clone(&history),
+        };
+        let (database, until) = (store.database(), background.until());
+        let (tail, following) =
+            Tail::spawn(database, Arc::clone(clock), until.clone(), Arc::new(intake));
+        background.keep(following);
+        let (watchers, noting) = Watchers::spawn(database, Arc::clone(clock), until);
+        background.keep(noting);
+        Self {
+            history,
+            applied: tail.applied(),
+            watchers,
+        }
     }
 }
 

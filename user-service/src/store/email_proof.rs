@@ -357,7 +357,7 @@ async fn change_email(
 
 /// What waits for a proof.
 enum Begun {
-    Account(Registration),
+    Account(Box<Registration>),
     Change(Email),
 }
 
@@ -370,7 +370,7 @@ fn begun(row: email_proof::Model) -> Result<Begun, Error> {
         name.map(PersonName::stored)
             .ok_or_else(|| corrupt("a registration has no name"))
     };
-    Ok(Begun::Account(Registration {
+    Ok(Begun::Account(Box::new(Registration {
         user: NewUser {
             id: UserId::stored(row.user_id),
             username: Username::stored(username),
@@ -382,5 +382,5 @@ fn begun(row: email_proof::Model) -> Result<Begun, Error> {
             user_type_id: None,
         },
         hash: PasswordHash::stored(hash),
-    }))
+    })))
 }

@@ -85,10 +85,10 @@ fn act_and_read(users: &Grpcurl, admin: &str, ada_token: &str, ada: &str) {
         ])
     );
 
-    let of_ada = json!({ "actor_id": ada, "outcome": "AUDIT_OUTCOME_REFUSED" });
+    let refusals = json!({ "actor_id": ada, "outcome": "AUDIT_OUTCOME_REFUSED" });
     // It is written beside the call, within a moment.
     let refusal = (0..50).find_map(|_| {
-        let listed = users.call(LIST_EVENTS, &of_ada, Some(admin)).unwrap();
+        let listed = users.call(LIST_EVENTS, &refusals, Some(admin)).unwrap();
         listed["events"].get(0).cloned()
     });
     let refusal = refusal.expect("the refusal is told");

@@ -13,6 +13,7 @@
 //!   stream need not wait for that.
 
 mod lapse;
+mod member;
 mod table;
 
 use std::{
@@ -31,15 +32,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::member::{Membership, Standing};
 pub use self::table::create as create_table;
 use self::{
     lapse::Lapses,
+    member::Local,
     table::{Entry, Row},
 };
 use crate::{
     clock::SharedClock,
     database::{Database, StoreError},
-    outbox::{self, Cursor},
+    outbox,
     position::Position,
 };
 
@@ -98,39 +101,6 @@ struct Look {
     rows: Arc<[(Row, bool)]>,
 }
 
-/// A watcher with a stream here.
-struct Local {
-    /// Which stream: a newer one of the same watcher takes its place.
-    stream: u64,
-    name: String,
-    max_staleness: Duration,
-    acknowledged: Option<Position>,
-    /// When the last renewal that was committed began, on the steady clock.
-    renewed_at: Option<Duration>,
-    /// Where the feed was after it.
-    must_reach: Option<Position>,
-    wants_renewal: bool,
-    wants_writing: bool,
-    changed: Arc<Notify>,
-}
-
-/// What may be said to a watcher now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// A pong, once it has everything up to here.
-    After(Position),
-    /// No pong yet: its membership says when.
-    Waiting,
-}
-
-/// The place of one stream among the watchers; dropping it leaves the lease to lapse.
-pub(super) struct Membership {
-    watchers: Watchers,
-    id: String,
-    stream: u64,
-    changed: Arc<Notify>,
-}
-
 impl Watchers {
     /// Knows the watchers of the feed in this database until cancelled, in the task that comes with it.
     #[must_use]
@@ -181,88 +151,6 @@ impl Watchers {
                 changed = seen.changed() => if changed.is_err() { std::future::pending().await },
                 changed = heard.changed() => if changed.is_err() { std::future::pending().await },
             }
-        }
-    }
-
-    /// A stream of a watcher begins.
-    pub(super) fn join(&self, id: String, name: String, max_staleness: Duration) -> Membership {
-        let stream = self.0.streams.fetch_add(1, Ordering::Relaxed);
-        let changed = Arc::new(Notify::new());
-        let local = Local {
-            stream,
-            name,
-            max_staleness,
-            acknowledged: None,
-            renewed_at: None,
-            must_reach: None,
-            wants_renewal: false,
-            wants_writing: false,
-            changed: Arc::clone(&changed),
-        };
-        self.0.lock().insert(id.clone(), local);
-        Membership {
-            watchers: self.clone(),
-            id,
-            stream,
-            changed,
-        }
-    }
-}
-
-impl Membership {
-    /// Whether a pong may leave now; asks for a renewal where that is what it takes.
-    pub(super) fn standing(&self) -> Standing {
-        let inner = &*self.watchers.0;
-        let now = inner.clock.elapsed();
-        let mut local = inner.lock();
-        let Some(own) = self.own(&mut local) else {
-            return Standing::Waiting;
-        };
-        let since = own.renewed_at.map(|at| now.saturating_sub(at));
-        match (since, &own.must_reach) {
-            (Some(since), Some(position)) if since < ANSWERED_FOR => {
-                Standing::After(position.clone())
-            }
-            _ => {
-                own.wants_renewal = true;
-                drop(local);
-                inner.urgent.notify_one();
-                Standing::Waiting
-            }
-        }
-    }
-
-    /// Takes what the watcher says it has.
-    pub(super) fn acknowledge(&self, cursor: Cursor) {
-        let inner = &*self.watchers.0;
-        let mut local = inner.lock();
-        let Some(own) = self.own(&mut local) else {
-            return;
-        };
-        own.acknowledged = Some(cursor.position);
-        own.wants_writing = true;
-        drop(local);
-        inner.heard.send_replace(());
-        inner.news.notify_one();
-    }
-
-    /// Ends when the standing may have changed, also before this was called.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
-    fn own<'l>(&self, local: &'l mut BTreeMap<String, Local>) -> Option<&'l mut Local> {
-        local
-            .get_mut(&self.id)
-            .filter(|local| local.stream == self.stream)
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        let mut local = self.watchers.0.lock();
-        if self.own(&mut local).is_some() {
-            local.remove(&self.id);
         }
     }
 }
@@ -324,9 +212,10 @@ impl Inner {
         let rows = entries.iter().map(|(_, entry)| entry);
         table::write(&self.database, rows).await?;
         // After the commit: whoever has waited without these rows waits for no more than this.
-        let head = match renews {
-            true => Some(outbox::head(self.database.aside()).await?.1.position),
-            false => None,
+        let head = if renews {
+            Some(outbox::head(self.database.aside()).await?.1.position)
+        } else {
+            None
         };
         let mut local = self.lock();
         for (stream, entry) in entries {
