@@ -167,7 +167,7 @@ mod tests {
         }
         let token = EmailToken::generate("abc".into(), &SeededEntropy::new(1)).to_text();
         // Another spelling of the same bits.
-        let last = format!("{}=", token);
+        let last = format!("{token}=");
         assert!(EmailToken::parse(&last).unwrap().is_none());
         assert_eq!(EmailToken::parse("").unwrap_err(), Problem::Empty);
         assert_eq!(
