@@ -10,8 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case "${1-}" in
-"") kills=20 rounds=200 tries=500 ;;
---soak) kills=500 rounds=5000 tries=5000 ;;
+"") kills=20 rounds=200 tries=500 fire=12 ;;
+--soak) kills=500 rounds=5000 tries=5000 fire=120 ;;
 *)
     echo "usage: deploy/test.sh [--soak]" >&2
     exit 2
@@ -206,7 +206,7 @@ echo "on ${postgres_url##*@}"
 section "tests"
 export TEST_POSTGRES_URL=$postgres_url TEST_POSTGRES_REQUIRED=1
 export E2E_POSTGRES_URL=$postgres_url E2E_REQUIRE_ALL=1
-export E2E_KILLS=$kills E2E_REFRESH_ROUNDS=$rounds E2E_SUSPENSION_ROUNDS=$rounds E2E_TIMING_TRIES=$tries
+export E2E_FIRE_SECONDS=$fire E2E_KILLS=$kills E2E_REFRESH_ROUNDS=$rounds E2E_SUSPENSION_ROUNDS=$rounds E2E_TIMING_TRIES=$tries
 cargo test --workspace --locked
 
 section "how long refused logins take (a report, no verdict)"

@@ -7,7 +7,8 @@ use identity_proto::{
         auth_service_client::AuthServiceClient, session_service_client::SessionServiceClient,
     },
     user::v1::{
-        permission_service_client::PermissionServiceClient, role_service_client::RoleServiceClient,
+        permission_service_client::PermissionServiceClient,
+        revision_service_client::RevisionServiceClient, role_service_client::RoleServiceClient,
         user_service_client::UserServiceClient,
     },
 };
@@ -61,6 +62,12 @@ impl Api {
     #[must_use]
     pub fn permissions(&self, token: &str) -> PermissionServiceClient<Authorized> {
         PermissionServiceClient::with_interceptor(self.user.clone(), Bearer::new(token))
+    }
+
+    /// `RevisionService`.
+    #[must_use]
+    pub fn revisions(&self, token: &str) -> RevisionServiceClient<Authorized> {
+        RevisionServiceClient::with_interceptor(self.user.clone(), Bearer::new(token))
     }
 
     /// `AuthService`; an empty token sends none.

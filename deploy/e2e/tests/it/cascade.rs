@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use identity_proto::user::v1::{ActivateUserRequest, DeleteUserRequest, SuspendUserRequest};
-use tokio::time::{Instant, sleep};
+use identity_dev::{api::Api, service::Service};
+use identity_proto::user::v1::{
+    ActivateUserRequest, AwaitRevisionRequest, DeleteUserRequest, SuspendUserRequest,
+};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::harness::{
     Person, Store, World,
@@ -16,6 +19,7 @@ on_both_stores!(
     a_suspension_that_came_and_went_while_nobody_listened_ends_what_was_before_it,
     a_deletion_removes_the_sessions_for_good,
     a_new_password_ends_the_other_sessions_and_not_the_one_that_set_it,
+    a_suspension_that_was_waited_for_counts_everywhere_at_once,
 );
 
 /// Far longer than a change takes on a loaded machine.
@@ -103,6 +107,47 @@ async fn a_new_password_ends_the_other_sessions_and_not_the_one_that_set_it(stor
     world.dispose().await;
 }
 
+async fn a_suspension_that_was_waited_for_counts_everywhere_at_once(store: Store) {
+    const ROUNDS: usize = 5;
+    let replicated = matches!(store, Store::Postgres(_));
+    let world = World::running(store).await;
+    let mut second = replicated.then(|| world.second(Service::Auth));
+    let mut apis = vec![world.api.clone()];
+    if let Some(second) = &mut second {
+        second.start();
+        second.ready().await;
+        apis.push(Api {
+            auth: second.channel.clone(),
+            ..world.api.clone()
+        });
+    }
+    let ada = world.person("ada").await;
+    for _ in 0..ROUNDS {
+        let tokens = ada.log_in(&world.api).await.unwrap();
+        for api in &apis {
+            validate(api, &tokens.access_token).await.unwrap();
+        }
+        let request = AwaitRevisionRequest {
+            revision: suspend(&world, &ada).await,
+        };
+        let mut revisions = world.api.revisions(&world.admin);
+        let waiting = timeout(PATIENCE, revisions.await_revision(request)).await;
+        let counts = waiting.expect("ends").unwrap().into_inner();
+        // Both replicas have said so, not merely fallen silent.
+        assert_eq!(
+            (counts.acknowledged_count, counts.lapsed_count),
+            (i32::try_from(apis.len()).unwrap(), 0)
+        );
+        for api in &apis {
+            let answer = validate(api, &tokens.access_token).await;
+            assert_eq!(refused(answer), "TOKEN_REVOKED");
+        }
+        activate(&world, &ada).await;
+    }
+    drop(second);
+    world.dispose().await;
+}
+
 async fn until_revoked(world: &World, access_token: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -116,13 +161,14 @@ async fn until_revoked(world: &World, access_token: &str) {
     }
 }
 
-async fn suspend(world: &World, person: &Person) {
+/// Suspends, and answers the revision of that.
+async fn suspend(world: &World, person: &Person) -> String {
     let request = SuspendUserRequest {
         user_id: person.id.clone(),
         ..SuspendUserRequest::default()
     };
     let answer = world.api.users(&world.admin).suspend_user(request).await;
-    answer.unwrap();
+    answer.unwrap().into_inner().revision
 }
 
 async fn activate(world: &World, person: &Person) {

@@ -168,13 +168,33 @@ fn assert_tour(calls: &[Call]) {
     roles.answered("/ListRoles", "\"viewer\"");
     assign.answered("/AssignRoles", "");
     allowed.answered("/ListUsers", "ada@example.org");
-    let [refresh, logout, validate, get] = rest else {
+    let [
+        refresh,
+        logout,
+        validate,
+        get,
+        suspend,
+        wait,
+        search,
+        assign_until,
+        subscribe,
+        audit,
+    ] = rest
+    else {
         panic!("other calls than in the README: {rest:?}");
     };
     refresh.answered("/RefreshToken", "\"accessToken\"");
     logout.answered("/Logout", "");
     validate.refused("/ValidateToken", "TOKEN_REVOKED");
     get.refused("/GetUser", "TOKEN_REVOKED");
+    suspend.answered("/SuspendUser", "left the house");
+    wait.answered("/AwaitRevision", "\"acknowledgedCount\": 1");
+    search.answered("/ListUsers", "\"estimatedTotal\": \"1\"");
+    assign_until.answered("/AssignRoles", "\"changedCount\": 1");
+    subscribe.answered("/CreateSubscription", "\"PREMIUM\"");
+    audit
+        .answered("/ListAuditEvents", "\"SuspendUser\"")
+        .tells("\"CreateSubscription\"");
 }
 
 fn assert_guard(calls: &[Call]) {

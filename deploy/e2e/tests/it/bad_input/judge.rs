@@ -54,11 +54,15 @@ pub(super) fn judge(
     }
 }
 
-/// Whether a violation's path means the field: with or without an index, of the field or of a mask's paths.
+/// Whether a violation's path means the field: with or without indexes, of the field or of a mask's paths.
 fn names(violated: &str, field: &str) -> bool {
-    violated
-        .strip_prefix(field)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('[') || rest.starts_with(".paths["))
+    let mut path = String::new();
+    for part in violated.split('[') {
+        // What stands before the bracket that closes is an index, but for the first part, which has none.
+        path.push_str(part.split_once(']').map_or(part, |(_, rest)| rest));
+    }
+    path.strip_prefix(field)
+        .is_some_and(|rest| rest.is_empty() || rest == ".paths")
 }
 
 /// The fields that a refusal names.

@@ -138,6 +138,7 @@ fn valid_value(field: &FieldDescriptor) -> Option<Value> {
             Value::Message(valid(&message))
         }
         Kind::Enum(kind) if kind.name() == "PasswordChangeCause" => Value::EnumNumber(2),
+        Kind::Enum(kind) if kind.name() == "CancelMode" => Value::EnumNumber(1),
         _ => return None,
     };
     Some(if field.is_list() {
@@ -164,6 +165,7 @@ fn valid_text(field: &FieldDescriptor) -> Option<String> {
         "postal_code" => "8001".to_owned(),
         "password" | "new_password" => format!("a fine long password {unique}"),
         "permissions" => "users.read".to_owned(),
+        "plan" => "PREMIUM".to_owned(),
         "operation_id" => format!("operation-{unique}"),
         "password_hash" => {
             "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$0LNR2fVyB4TkPr9f5Fnyf8Y0HqJjG5y4bW8PZQ7XxJ0"
