@@ -3,6 +3,7 @@
 
 mod bare;
 mod logins;
+mod people;
 mod ratio;
 mod reads;
 mod refresh;
@@ -46,6 +47,18 @@ enum Verb {
         #[arg(long)]
         programs: Option<PathBuf>,
     },
+    /// Prints what calls take among many people, and how fast they are imported.
+    People {
+        /// How many people.
+        #[arg(long, default_value_t = 1_000_000)]
+        count: u64,
+        /// As for the report.
+        #[arg(long)]
+        postgres: Option<String>,
+        /// As for the report.
+        #[arg(long)]
+        programs: Option<PathBuf>,
+    },
     /// Serves one bare RPC: the reference that a report starts by itself.
     #[command(hide = true)]
     Bare {
@@ -86,13 +99,49 @@ fn main() -> Result<(), Box<dyn Error>> {
             postgres,
             only,
             programs,
-        } => {
-            let binaries = programs.map_or_else(Binaries::beside_this_program, |folder| {
-                Ok(Binaries::in_folder(folder))
-            })?;
-            report(&runtime, postgres.as_deref(), &only, &binaries)
-        }
+        } => report(&runtime, postgres.as_deref(), &only, &binaries(programs)?),
+        Verb::People {
+            count,
+            postgres,
+            programs,
+        } => people(&runtime, postgres.as_deref(), count, &binaries(programs)?),
     }
+}
+
+fn binaries(programs: Option<PathBuf>) -> Result<Binaries, Box<dyn Error>> {
+    Ok(match programs {
+        Some(folder) => Binaries::in_folder(folder),
+        None => Binaries::beside_this_program()?,
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what this program is for")]
+fn people(
+    runtime: &Runtime,
+    postgres: Option<&str>,
+    count: u64,
+    binaries: &Binaries,
+) -> Result<(), Box<dyn Error>> {
+    println!("| store | among {count} people | p50 in ms | p99 in ms |\n|---|---|---|---|");
+    for server in iter::once(None).chain(postgres.map(Some)) {
+        let store = server.map_or("SQLite", |_| "PostgreSQL");
+        let rig = rig(runtime, server, binaries)?;
+        print!("{}", people::people(runtime, store, &rig, count)?);
+    }
+    Ok(())
+}
+
+/// A pair on SQLite, or on new databases of a server.
+fn rig(
+    runtime: &Runtime,
+    server: Option<&str>,
+    binaries: &Binaries,
+) -> Result<Rig, Box<dyn Error>> {
+    let rig = runtime.block_on(async { Rig::new(binaries) })?;
+    Ok(match server {
+        None => rig,
+        Some(server) => rig.on_postgres([database(runtime, server)?, database(runtime, server)?]),
+    })
 }
 
 #[expect(
@@ -113,15 +162,7 @@ fn report(
     }
     for server in iter::once(None).chain(postgres.map(Some)) {
         let store = server.map_or("SQLite", |_| "PostgreSQL");
-        let rig = || -> Result<Rig, Box<dyn Error>> {
-            let rig = runtime.block_on(async { Rig::new(binaries) })?;
-            Ok(match server {
-                None => rig,
-                Some(server) => {
-                    rig.on_postgres([database(runtime, server)?, database(runtime, server)?])
-                }
-            })
-        };
+        let rig = || rig(runtime, server, binaries);
         if wanted(Part::Refresh) {
             report.add(match server {
                 None => refresh::on_sqlite(runtime)?,

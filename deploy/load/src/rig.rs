@@ -137,6 +137,11 @@ impl Rig {
         }
     }
 
+    /// A file in the folder of the pair.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// The program of a service.
     pub(crate) fn binary(&self, service: Service) -> PathBuf {
         self.launch(service).binary.clone()

@@ -4,8 +4,10 @@ use identity_guard::clock::Timestamp;
 use identity_kit::position::Position;
 
 use super::{
+    email::Email,
     import::{ExternalId, SourceName},
     name::{PermissionName, RoleName, TypeName},
+    subscription::Subscription,
     user::User,
 };
 
@@ -41,6 +43,10 @@ pub struct PersonalData {
     pub password_updated_at: Timestamp,
     /// Where the user was imported from.
     pub imports: Vec<Import>,
+    /// The subscription.
+    pub subscription: Option<Subscription>,
+    /// A new address that waits to be proven.
+    pub waiting_email: Option<Email>,
     /// How many of the user's requests are remembered.
     pub remembered_requests: u64,
     /// Where the feed stood when the profile was read; everything else is at least as new.

@@ -7,9 +7,10 @@ use sea_orm::{
 
 use super::{
     Error, Store, corrupt,
-    entity::{user, user_import},
+    entity::{email_proof, user, user_import},
 };
 use crate::domain::{
+    email::Email,
     export::{ExportedUser, Given, Import, PersonalData},
     id::UserId,
     import::{ExternalId, SourceName},
@@ -98,6 +99,10 @@ impl Store {
             .order_by_asc(user_import::Column::ExternalId)
             .all(self.database.reader())
             .await?;
+        let waiting = email_proof::Entity::find()
+            .filter(email_proof::Column::UserId.eq(id.as_str()))
+            .one(self.database.reader())
+            .await?;
         let UserRow {
             user,
             type_name,
@@ -113,6 +118,8 @@ impl Store {
             change_required: person.change_required,
             password_updated_at: Timestamp::from_micros(person.password_updated_at),
             imports: imports.into_iter().map(Import::from).collect(),
+            subscription: self.find_subscription(id, now).await?,
+            waiting_email: waiting.map(|row| Email::stored(row.email)),
             remembered_requests: u64::try_from(person.remembered)
                 .map_err(|_| corrupt("a count is negative"))?,
             position: Position::new(

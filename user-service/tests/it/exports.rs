@@ -102,6 +102,23 @@ async fn a_person_gets_everything_that_is_held_about_them_and_no_hash() {
         assert_eq!(held.imports[0].external_id, "id of ada");
         assert_eq!(held.remembered_requests, 1);
         assert!(!held.revision.is_empty());
+        assert!(held.subscription.is_none() && held.waiting_email.is_empty());
+        let asked = wire::RequestEmailChangeRequest {
+            email: "ada@example.com".into(),
+        };
+        let asked = world.users().request_email_change(world.by(&ada, asked));
+        asked.await.unwrap();
+        let subscribed = wire::CreateSubscriptionRequest {
+            user_id: ada.clone(),
+            plan: "BASIC".into(),
+            ..Default::default()
+        };
+        let mut subscriptions = world.subscriptions();
+        let subscribed = subscriptions.create_subscription(world.by_admin(subscribed));
+        subscribed.await.unwrap();
+        let more = world.export_one(&ada, &ada).await.unwrap();
+        assert_eq!(more.subscription.unwrap().plan, "BASIC");
+        assert_eq!(more.waiting_email, "ada@example.com");
         assert!(!format!("{held:?}").contains("ssha"));
 
         let other = world.export_one(&ada, &bob.id).await;

@@ -221,6 +221,17 @@ async fn nobody_imports_users_with_more_rights_than_their_own() {
         let clerk = world.person().await.id;
         world.grant(&clerk, "users.import").await;
         world.new_role("importer", &["users.import"]).await;
+        let early = wire::ImportedUser {
+            roles: vec!["importer".to_owned()],
+            ..person("early")
+        };
+        let outcomes = world
+            .import_by(&clerk, header("old", false), vec![early])
+            .await
+            .unwrap();
+        let exceeds = ErrorReason::GrantExceedsCaller;
+        assert_eq!(refusal(&outcomes[0]), (exceeds, "roles.assign"));
+        world.grant(&clerk, "roles.assign").await;
         let with = |name: &str, role: &str| wire::ImportedUser {
             roles: vec![role.to_owned()],
             ..person(name)
@@ -236,7 +247,6 @@ async fn nobody_imports_users_with_more_rights_than_their_own() {
             .await
             .unwrap();
         assert_eq!(result(&outcomes[0]), ImportResult::Created);
-        let exceeds = ErrorReason::GrantExceedsCaller;
         let lacking = refusal(&outcomes[1]);
         assert_eq!(lacking.0, exceeds);
         assert!(lacking.1.contains('.'), "{lacking:?}");

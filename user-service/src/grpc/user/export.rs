@@ -8,6 +8,7 @@ use tonic::Request;
 
 use super::super::{context::Context, convert, fields::failure};
 use crate::domain::{
+    email::Email,
     export::{Given, PersonalData},
     id::UserId,
     name::{PermissionName, RoleName},
@@ -62,6 +63,12 @@ fn render(context: &Context, data: PersonalData) -> Result<ExportUserResponse, F
                 create_time: convert::time(import.imported_at),
             })
             .collect(),
+        subscription: data
+            .subscription
+            .map(|subscription| convert::subscription(subscription, &context.plans)),
+        waiting_email: data
+            .waiting_email
+            .map_or_else(String::new, Email::into_string),
         remembered_requests: convert::count(data.remembered_requests)?,
     })
 }

@@ -41,6 +41,8 @@ const LINGER: Duration = Duration::from_millis(50);
 const SILENCE: Duration = Duration::from_mins(1);
 /// What the rule of this RPC names; it is asked for again before each batch.
 const PERMISSION: &str = "users.import";
+/// What is needed as well for users who come with roles, as for giving them one by one.
+const ASSIGN: &str = "roles.assign";
 
 /// A user as read, or the external id as sent with what is wrong.
 type Item = Result<ImportedUser, (String, Faults)>;
@@ -85,6 +87,8 @@ impl Import {
             return Ok(None);
         }
         self.context.require_still(&self.caller, PERMISSION).await?;
+        let rights = self.context.store.rights(&self.caller.user_id).await;
+        let may_assign = rights.map_err(Failure::from)?.holds(ASSIGN);
         let external_ids: Vec<_> = items.iter().map(external_id).collect();
         let mut refusals = Vec::with_capacity(items.len());
         let mut users = Vec::with_capacity(items.len());
@@ -92,6 +96,10 @@ impl Import {
             match item {
                 Ok(user) if self.context.reserved.contains(&user.new.username) => {
                     refusals.push(Some(ImportRefusal::UsernameTaken));
+                }
+                Ok(user) if !user.roles.is_empty() && !may_assign => {
+                    let lacking = PermissionName::stored(ASSIGN.to_owned());
+                    refusals.push(Some(ImportRefusal::GrantExceedsCaller(Some(lacking))));
                 }
                 Ok(user) => {
                     users.push(user);
