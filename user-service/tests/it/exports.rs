@@ -106,7 +106,8 @@ async fn a_person_gets_everything_that_is_held_about_them_and_no_hash() {
         let asked = wire::RequestEmailChangeRequest {
             email: "ada@example.com".into(),
         };
-        let asked = world.users().request_email_change(world.by(&ada, asked));
+        let mut users = world.users();
+        let asked = users.request_email_change(world.by(&ada, asked));
         asked.await.unwrap();
         let subscribed = wire::CreateSubscriptionRequest {
             user_id: ada.clone(),

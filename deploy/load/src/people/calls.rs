@@ -1,6 +1,6 @@
 //! One call after another by one caller, and how long each takes.
 
-use std::{collections::BTreeMap, error::Error, time::Duration};
+use std::{error::Error, time::Duration};
 
 use identity_dev::api::Api;
 use identity_proto::user::v1::{
@@ -51,108 +51,79 @@ pub(super) async fn measure(
             .time("CheckPermissions, three of one user", Scene::check)
             .await?,
     ];
-    let deep = DEEP.min(count / PAGE.unsigned_abs() as u64 - 1);
-    let deep_token = page_token(api, token, deep).await?;
-    let mut lists: BTreeMap<String, ListUsersRequest> = BTreeMap::new();
+    for (what, request) in lists(api, token, count).await? {
+        let timed = scene.time(&what, async |scene, _| {
+            let mut users = scene.api.users(&scene.token);
+            users.list_users(request.clone()).await.map(drop)
+        });
+        calls.push(timed.await?);
+    }
+    calls.push(scene.batches().await?);
+    Ok(calls)
+}
+
+/// The lists that are measured.
+async fn lists(
+    api: &Api,
+    token: &str,
+    count: u64,
+) -> Result<Vec<(String, ListUsersRequest)>, Box<dyn Error>> {
+    let pages = count / u64::from(PAGE.unsigned_abs());
+    let deep = DEEP.min(pages.saturating_sub(1));
     let base = || ListUsersRequest {
         page_size: PAGE,
         ..ListUsersRequest::default()
     };
-    let viewer = role(api, token, "viewer").await?;
-    let editor = role(api, token, "editor").await?;
-    for (what, request) in [
+    let of_role = async |name| {
+        Ok::<_, Box<dyn Error>>(ListUsersRequest {
+            role_id: role(api, token, name).await?,
+            ..base()
+        })
+    };
+    let search = |query: &str| ListUsersRequest {
+        query: query.to_owned(),
+        ..base()
+    };
+    let suspended = |request| ListUsersRequest {
+        status: UserStatus::Suspended.into(),
+        ..request
+    };
+    let deep_page = ListUsersRequest {
+        page_token: page_token(api, token, deep).await?,
+        ..base()
+    };
+    let by_username = ListUsersRequest {
+        order: UserOrder::UsernameAsc.into(),
+        ..base()
+    };
+    let with_permission = ListUsersRequest {
+        permission: "users.create".to_owned(),
+        ..base()
+    };
+    let one = format!(".{}@", count / 2);
+    let lists = [
         ("ListUsers, page 1", base()),
+        (&format!("ListUsers, page {deep}"), deep_page),
+        ("ListUsers by username", by_username),
+        ("ListUsers, the suspended", suspended(base())),
+        ("ListUsers with a role of a tenth", of_role("viewer").await?),
         (
-            "ListUsers, a deep page",
-            ListUsersRequest {
-                page_token: deep_token,
-                ..base()
-            },
+            "ListUsers with a role of a thousandth",
+            of_role("editor").await?,
         ),
-        (
-            "ListUsers by username",
-            ListUsersRequest {
-                order: UserOrder::UsernameAsc.into(),
-                ..base()
-            },
-        ),
-        (
-            "ListUsers, the suspended",
-            ListUsersRequest {
-                status: UserStatus::Suspended.into(),
-                ..base()
-            },
-        ),
-        (
-            "ListUsers with a role that a tenth has",
-            ListUsersRequest {
-                role_id: viewer,
-                ..base()
-            },
-        ),
-        (
-            "ListUsers with a role that a thousandth has",
-            ListUsersRequest {
-                role_id: editor,
-                ..base()
-            },
-        ),
-        (
-            "ListUsers with a permission",
-            ListUsersRequest {
-                permission: "users.create".into(),
-                ..base()
-            },
-        ),
-        (
-            "search, a name of many by its beginning",
-            ListUsersRequest {
-                query: "lovel".into(),
-                ..base()
-            },
-        ),
-        (
-            "search, a middle part of many",
-            ListUsersRequest {
-                query: "ovelac".into(),
-                ..base()
-            },
-        ),
-        (
-            "search, one by a middle part",
-            ListUsersRequest {
-                query: format!(".{}@", count / 2),
-                ..base()
-            },
-        ),
+        ("ListUsers with a permission", with_permission),
+        ("search, a name of many by its beginning", search("lovel")),
+        ("search, a middle part of many", search("ovelac")),
+        ("search, one by a middle part", search(&one)),
         (
             "search, a name of many and the suspended",
-            ListUsersRequest {
-                query: "turing".into(),
-                status: UserStatus::Suspended.into(),
-                ..base()
-            },
+            suspended(search("turing")),
         ),
-    ] {
-        lists.insert(what.to_owned(), request);
-    }
-    for (what, request) in lists {
-        let what = if what.contains("deep") {
-            format!("ListUsers, page {deep}")
-        } else {
-            what
-        };
-        calls.push(
-            scene
-                .time(&what, async |scene, _| {
-                    let mut users = scene.api.users(&scene.token);
-                    users.list_users(request.clone()).await.map(drop)
-                })
-                .await?,
-        );
-    }
-    calls.push(scene.batches().await?);
-    Ok(calls)
+    ];
+    Ok(lists
+        .into_iter()
+        .map(|(what, request)| (what.to_owned(), request))
+        .collect())
 }
 
 struct Scene {
