@@ -25,7 +25,6 @@ pub(crate) fn people(
     count: u64,
 ) -> Result<String, Box<dyn Error>> {
     let pair = runtime.block_on(rig.start())?;
-    let tokens = runtime.block_on(rig.administrator())?;
     let speed = import(rig, count)?;
     let [launch, _] = &rig.launches;
     let bare = runtime.block_on(bulk::insert_again(&launch.database_url))?;
@@ -38,6 +37,8 @@ pub(crate) fn people(
     )?;
     // Planners decide by what they know of the tables.
     runtime.block_on(bulk::analyse(&launch.database_url))?;
+    // No earlier: an import may take longer than a token lives.
+    let tokens = runtime.block_on(rig.administrator())?;
     let measured = runtime.block_on(calls::measure(&rig.api, &tokens.access_token, count))?;
     for call in measured {
         writeln!(
