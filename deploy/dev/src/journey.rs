@@ -13,7 +13,8 @@ use crate::{
     administrator::random_password,
     api::Api,
     private_file,
-    problem::{Outcome, Problem, reason},
+    problem::Problem,
+    refusal,
     session::{self, RefreshError},
 };
 
@@ -68,7 +69,7 @@ async fn live(
         .await
         .map_err(|status| Problem::call("ValidateToken", &status))?;
     step("auth-service says that the token is good");
-    expect_refusal(list_users(api, &tokens).await, "PERMISSION_REQUIRED")?;
+    refusal::expect(list_users(api, &tokens).await, "PERMISSION_REQUIRED")?;
     step("user-service refuses a call for want of a permission");
 
     assign_reading_role(api, administrator, user).await?;
@@ -91,9 +92,13 @@ async fn live(
         Err(RefreshError::Failed(problem)) => return Err(problem),
         Ok(_) => return Err(Problem::new("a refresh after logout was answered")),
     }
-    expect_refusal(validate(api, &tokens).await, "TOKEN_REVOKED")?;
-    expect_refusal(list_users(api, &tokens).await, "TOKEN_REVOKED")?;
-    step("refresh, validation and the call are refused at once");
+    refusal::expect(validate(api, &tokens).await, "TOKEN_REVOKED")?;
+    step("auth-service refuses refresh and validation at once");
+    let heard = refusal::until("TOKEN_REVOKED", async || list_users(api, &tokens).await).await?;
+    step(&format!(
+        "user-service refuses the call: it had heard within {} ms",
+        heard.as_millis().max(1)
+    ));
     Ok(())
 }
 
@@ -152,17 +157,4 @@ async fn list_users(api: &Api, tokens: &TokenSet) -> Result<(), Status> {
         .list_users(ListUsersRequest::default())
         .await
         .map(drop)
-}
-
-fn expect_refusal(outcome: Result<(), Status>, expected: &str) -> Result<(), Problem> {
-    match outcome {
-        Err(status) if reason(&status).as_deref() == Some(expected) => Ok(()),
-        Err(status) => Err(Problem::new(format!(
-            "refused with {} instead of {expected}",
-            Outcome(&status)
-        ))),
-        Ok(()) => Err(Problem::new(format!(
-            "passed instead of being refused with {expected}"
-        ))),
-    }
 }

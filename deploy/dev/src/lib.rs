@@ -17,6 +17,7 @@ pub mod ports;
 pub mod private_file;
 pub mod problem;
 pub mod process;
+pub mod refusal;
 pub mod run;
 pub mod service;
 pub mod session;

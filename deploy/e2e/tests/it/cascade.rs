@@ -1,16 +1,18 @@
 //! What happens to a user at user-service ends what the user has at auth-service, though nobody asks.
 
-use std::time::Duration;
-
-use identity_dev::{api::Api, service::Service};
+use identity_dev::{
+    api::Api,
+    refusal::{self, PATIENCE},
+    service::Service,
+};
 use identity_proto::user::v1::{
     ActivateUserRequest, AwaitRevisionRequest, DeleteUserRequest, SuspendUserRequest,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use crate::harness::{
     Person, Store, World,
-    person::{reason_of, refresh, refused, validate},
+    person::{refresh, refused, validate},
     store,
 };
 
@@ -21,9 +23,6 @@ on_both_stores!(
     a_new_password_ends_the_other_sessions_and_not_the_one_that_set_it,
     a_suspension_that_was_waited_for_counts_everywhere_at_once,
 );
-
-/// Far longer than a change takes on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn a_suspension_ends_every_token_though_nobody_asks(store: Store) {
     let world = World::running(store).await;
@@ -149,16 +148,8 @@ async fn a_suspension_that_was_waited_for_counts_everywhere_at_once(store: Store
 }
 
 async fn until_revoked(world: &World, access_token: &str) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Err(status) = validate(&world.api, access_token).await
-            && reason_of(&status).as_deref() == Some("TOKEN_REVOKED")
-        {
-            return;
-        }
-        assert!(Instant::now() < deadline, "the token is still good");
-        sleep(Duration::from_millis(10)).await;
-    }
+    let call = async || validate(&world.api, access_token).await;
+    refusal::until("TOKEN_REVOKED", call).await.unwrap();
 }
 
 /// Suspends, and answers the revision of that.
