@@ -140,7 +140,44 @@ async fn a_watcher_stands_in_the_table_before_it_is_answered() {
         assert_eq!(count().await, 0);
         pong(&mut watcher).await;
         assert_eq!(count().await, 1);
-        // The same process on a new stream is the same watcher.
+        drop(watcher);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_that_joins_is_answered_once_it_has_what_was_committed_before_it() {
+    for world in World::all().await {
+        let mut first = decider(&world, start(None, &[])).await;
+        let (_, known) = change(&world, &mut first).await;
+        // Committed, and unknown here as long as it cannot be read: as a slow replica has it.
+        world
+            .sql(&[
+                "INSERT INTO feed_event (revision, kind, payload, nonce, created_at)
+                 SELECT revision + 1, kind, '{', nonce || 'x', created_at FROM feed_event
+                 WHERE revision = (SELECT revision FROM feed_head)",
+                "UPDATE feed_head SET revision = revision + 1",
+            ])
+            .await;
+        let mut late = Watcher::of(&world, start(None, &[])).await.unwrap();
+        late.hear_snapshot().await;
+        {
+            let answer = pong(&mut late);
+            tokio::pin!(answer);
+            assert!(
+                timeout(WHILE, &mut answer).await.is_err(),
+                "whoever waits for that change does not know this watcher"
+            );
+            world
+                .sql(&[
+                    "UPDATE feed_event SET payload = (SELECT last.payload FROM feed_event last
+                        WHERE last.revision = feed_event.revision - 1) WHERE payload = '{'",
+                ])
+                .await;
+            let position = answer.await.position.unwrap();
+            assert_eq!(position.revision, known.revision + 1);
+        }
+        drop((first, late));
         world.stop().await;
     }
 }
