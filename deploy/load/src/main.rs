@@ -123,11 +123,18 @@ fn people(
     binaries: &Binaries,
 ) -> Result<(), Box<dyn Error>> {
     println!("| store | among {count} people | p50 in ms | p99 in ms |\n|---|---|---|---|");
+    let mut report = Report::default();
     for server in iter::once(None).chain(postgres.map(Some)) {
         let store = server.map_or("SQLite", |_| "PostgreSQL");
-        let rig = rig(runtime, server, binaries)?;
-        print!("{}", people::people(runtime, store, &rig, count)?);
+        let [many, few] = [
+            rig(runtime, server, binaries)?,
+            rig(runtime, server, binaries)?,
+        ];
+        let found = people::people(runtime, store, [&many, &few], count)?;
+        print!("{}", found.table);
+        report.add(found.growth);
     }
+    println!("\n{report}");
     Ok(())
 }
 

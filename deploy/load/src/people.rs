@@ -2,30 +2,46 @@
 //!
 //! The people are made by a seed, so that every run has the same ones.
 
-mod bulk;
+pub(crate) mod bulk;
 mod calls;
 mod generator;
+pub(crate) mod growth;
 
 use std::{error::Error, fmt::Write as _, fs::File, io::BufWriter, process::Stdio};
 
 use identity_dev::service::Service;
 use tokio::runtime::Runtime;
 
-use crate::{rig::Rig, stopwatch::Stopwatch};
+use crate::{report::Row, rig::Rig, stopwatch::Stopwatch};
 use generator::Generator;
 
 /// Where the people come from, as their import says.
 const SOURCE: &str = "generator";
 
-/// Imports so many people into one store, calls among them, and answers the lines of a Markdown table.
+/// The few beside whom the many are seen.
+const FEW: u64 = 1_000;
+/// A page deep in the list.
+const DEEP_PAGE: u64 = 10_000;
+
+/// What was found on one store.
+pub(crate) struct Found {
+    /// The lines of a Markdown table: what calls take.
+    pub(crate) table: String,
+    /// What a call costs among many beside what it costs among few.
+    pub(crate) growth: Vec<Row>,
+}
+
+/// Imports so many people into one store and calls among them, and among a thousand in another one.
 pub(crate) fn people(
     runtime: &Runtime,
     store: &'static str,
-    rig: &Rig,
+    [rig, small]: [&Rig; 2],
     count: u64,
-) -> Result<String, Box<dyn Error>> {
-    let pair = runtime.block_on(rig.start())?;
+) -> Result<Found, Box<dyn Error>> {
+    let pairs = runtime
+        .block_on(async { Ok::<_, Box<dyn Error>>([rig.start().await?, small.start().await?]) })?;
     let speed = import(rig, count)?;
+    import(small, FEW)?;
     let [launch, _] = &rig.launches;
     let bare = runtime.block_on(bulk::insert_again(&launch.database_url))?;
     let bare = f64_of(count) / bare.as_secs_f64();
@@ -36,10 +52,18 @@ pub(crate) fn people(
         speed / bare
     )?;
     // Planners decide by what they know of the tables.
-    runtime.block_on(bulk::analyse(&launch.database_url))?;
+    for rig in [rig, small] {
+        let [launch, _] = &rig.launches;
+        runtime.block_on(bulk::analyse(&launch.database_url))?;
+    }
     // No earlier: an import may take longer than a token lives.
-    let tokens = runtime.block_on(rig.administrator())?;
-    let measured = runtime.block_on(calls::measure(&rig.api, &tokens.access_token, count))?;
+    let side = |rig| runtime.block_on(growth::Side::of(rig, DEEP_PAGE));
+    let (many, few) = (side(rig)?, side(small)?);
+    let growth = vec![
+        growth::checks(runtime, store, [&many, &few], count),
+        growth::pages(runtime, store, &many, count),
+    ];
+    let measured = runtime.block_on(calls::measure(&many, count))?;
     for call in measured {
         writeln!(
             table,
@@ -47,12 +71,12 @@ pub(crate) fn people(
             call.what, call.median, call.nearly_all
         )?;
     }
-    drop(pair);
-    Ok(table)
+    drop(pairs);
+    Ok(Found { table, growth })
 }
 
 /// Imports with the verb, beside the running service; the answer is how many people a second.
-fn import(rig: &Rig, count: u64) -> Result<f64, Box<dyn Error>> {
+pub(crate) fn import(rig: &Rig, count: u64) -> Result<f64, Box<dyn Error>> {
     let file = rig.path("people.jsonl");
     Generator::new().write(count, &mut BufWriter::new(File::create(&file)?))?;
     let [launch, _] = &rig.launches;

@@ -8,14 +8,18 @@ use std::{
 
 use identity_dev::{api::Api, health, ports, service::Service};
 use identity_proto::user::v1::{
-    AssignRolesRequest, CreateUserRequest, GetUserRequest, ListRolesRequest, ListUsersRequest,
-    UserView, user_service_client::UserServiceClient,
+    AssignRolesRequest, GetUserRequest, ListRolesRequest, UserView,
+    user_service_client::UserServiceClient,
 };
 use tokio::{runtime::Runtime, task::JoinSet};
 use tonic::transport::Channel;
 
 use crate::{
-    ratio::{compare, median},
+    people::{
+        self, bulk,
+        growth::{self, Side},
+    },
+    ratio::median,
     report::Row,
     rig::{Rig, processor_time},
     stopwatch::Stopwatch,
@@ -24,9 +28,9 @@ use crate::{
 const CALLERS: u32 = 8;
 const READS: u32 = 8_000;
 const ROUNDS: usize = 5;
-/// Users before the list is read: page 1,000 of pages of two.
-const USERS: usize = 2_100;
-const DEEP_PAGE: usize = 1_000;
+/// People in the list, and a page near its end.
+const PEOPLE: u64 = 50_100;
+const DEEP_PAGE: u64 = 1_000;
 
 /// Measures both on one store.
 pub(crate) fn reads(
@@ -36,13 +40,13 @@ pub(crate) fn reads(
 ) -> Result<Vec<Row>, Box<dyn Error>> {
     let pair = runtime.block_on(rig.start())?;
     let process = pair.id(Service::User);
-    let tokens = runtime.block_on(rig.administrator())?;
-    let token = &tokens.access_token;
-    let users = runtime.block_on(fill(&rig.api, token))?;
-    let user_id = users.first().ok_or("no users")?;
+    let [launch, _] = &rig.launches;
+    people::import(rig, PEOPLE)?;
+    runtime.block_on(bulk::analyse(&launch.database_url))?;
+    let side = runtime.block_on(Side::of(rig, DEEP_PAGE))?;
+    let (token, user_id) = (&side.token, side.someone());
     runtime.block_on(make_editor(&rig.api, token, user_id))?;
 
-    let [launch, _] = &rig.launches;
     let bare = Reference::start(runtime, &launch.database_url)?;
     let mut ratios = Vec::new();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -72,57 +76,9 @@ pub(crate) fn reads(
             ratios.last().copied().unwrap_or_default()
         ),
     }];
-    rows.push(pages(runtime, store, &rig.api, token)?);
+    rows.push(growth::pages(runtime, store, &side, PEOPLE));
     drop(pair);
     Ok(rows)
-}
-
-/// Page 1,000 beside page 1, from the caller's side.
-fn pages(runtime: &Runtime, store: &str, api: &Api, token: &str) -> Result<Row, Box<dyn Error>> {
-    let deep = runtime.block_on(page_token(api, token))?;
-    let read = |operations: u32, page_token: &str| {
-        runtime.block_on(async {
-            let mut users = api.users(token);
-            for _ in 0..operations {
-                let request = ListUsersRequest {
-                    page_size: 2,
-                    page_token: page_token.to_owned(),
-                    ..ListUsersRequest::default()
-                };
-                let page = users.list_users(request).await;
-                assert!(page.is_ok_and(|page| page.into_inner().users.len() == 2));
-            }
-        });
-    };
-    let ratio = compare(
-        500,
-        |operations| read(operations, &deep),
-        |operations| read(operations, ""),
-    );
-    Ok(Row::of_cost(
-        "Y9",
-        format!("ListUsers on {store}, page {DEEP_PAGE} ÷ page 1"),
-        "≤ 1.1 (1.05)",
-        &ratio,
-    ))
-}
-
-async fn page_token(api: &Api, token: &str) -> Result<String, Box<dyn Error>> {
-    let mut users = api.users(token);
-    let mut page_token = String::new();
-    for _ in 1..DEEP_PAGE {
-        let request = ListUsersRequest {
-            page_size: 2,
-            page_token,
-            ..ListUsersRequest::default()
-        };
-        page_token = users
-            .list_users(request)
-            .await?
-            .into_inner()
-            .next_page_token;
-    }
-    Ok(page_token)
 }
 
 async fn read_ours(api: &Api, token: &str, user_id: &str) -> Result<(), Box<dyn Error>> {
@@ -166,33 +122,6 @@ fn full(user_id: &str) -> GetUserRequest {
         view: UserView::Full.into(),
         min_revision: String::new(),
     }
-}
-
-async fn fill(api: &Api, token: &str) -> Result<Vec<String>, Box<dyn Error>> {
-    let mut ids = Vec::new();
-    let mut callers = JoinSet::new();
-    for caller in 0..CALLERS as usize {
-        let mut users = api.users(token);
-        callers.spawn(async move {
-            let mut ids = Vec::new();
-            for number in (caller..USERS).step_by(CALLERS as usize) {
-                let request = CreateUserRequest {
-                    username: format!("load-{number}"),
-                    email: format!("load-{number}@example.org"),
-                    first_name: "Load".into(),
-                    last_name: format!("Number {number}"),
-                    ..CreateUserRequest::default()
-                };
-                let user = users.create_user(request).await?.into_inner().user;
-                ids.extend(user.map(|user| user.id));
-            }
-            Ok::<_, tonic::Status>(ids)
-        });
-    }
-    while let Some(ended) = callers.join_next().await {
-        ids.extend(ended??);
-    }
-    Ok(ids)
 }
 
 async fn make_editor(api: &Api, token: &str, user_id: &str) -> Result<(), Box<dyn Error>> {

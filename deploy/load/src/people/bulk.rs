@@ -17,7 +17,7 @@ const TABLES: [&str; 6] = [
 ];
 
 /// Inserts all rows again, in one transaction.
-pub(super) async fn insert_again(url: &str) -> Result<Duration, Box<dyn Error>> {
+pub(crate) async fn insert_again(url: &str) -> Result<Duration, Box<dyn Error>> {
     if url.starts_with("sqlite") {
         return on_sqlite(url).await;
     }
@@ -81,7 +81,7 @@ async fn on_sqlite(url: &str) -> Result<Duration, Box<dyn Error>> {
 }
 
 /// Lets the engine look at its tables.
-pub(super) async fn analyse(url: &str) -> Result<(), sqlx::Error> {
+pub(crate) async fn analyse(url: &str) -> Result<(), sqlx::Error> {
     if url.starts_with("sqlite") {
         return Ok(());
     }
