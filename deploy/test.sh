@@ -2,7 +2,7 @@
 # Everything that is checked before a change counts, in at most 30 minutes from a cold start on two cores.
 #
 #   deploy/test.sh           all of it
-#   deploy/test.sh --soak    the same with long trials: more kills, more races (hours)
+#   deploy/test.sh --soak    the same with long trials: more kills, more races, a million people (hours)
 #
 # What is missing is installed where that needs nobody's leave: Debian packages when run as root, tools into
 # target/tools. Otherwise it is named with the way to get it, and the run fails: nothing is left out silently.
@@ -10,8 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case "${1-}" in
-"") kills=20 rounds=200 tries=500 fire=12 ;;
---soak) kills=500 rounds=5000 tries=5000 fire=120 ;;
+"") kills=20 rounds=200 tries=500 fire=12 people=0 ;;
+--soak) kills=500 rounds=5000 tries=5000 fire=120 people=1000000 ;;
 *)
     echo "usage: deploy/test.sh [--soak]" >&2
     exit 2
@@ -214,5 +214,14 @@ cargo test --workspace --locked --test it -- --ignored timing_of_refused_logins 
 
 section "cargo dev"
 try_cargo_dev
+
+if [ "$people" -gt 0 ]; then
+    section "among many people, and the yardsticks (a report, no verdict)"
+    cargo build --profile dist --locked -p user-service -p auth-service -p identity-load
+    for what in report "people --count $people"; do
+        # shellcheck disable=SC2086 # its words
+        "$target/dist/identity-load" $what --postgres "${postgres_url%/*}" --programs "$target/dist"
+    done
+fi
 
 section "all green"

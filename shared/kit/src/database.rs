@@ -5,6 +5,7 @@ mod group;
 mod hot;
 mod postgres;
 mod sqlite;
+mod work;
 mod write;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -12,15 +13,19 @@ use std::{fmt, sync::Arc, time::Duration};
 use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 use tokio::sync::watch;
 
-use self::hot::Hot;
 pub(crate) use self::sqlite::{beside, open_private};
 pub use self::{
     error::StoreError,
     write::{Event, WriteFuture, WriteTransaction, Written},
 };
+use self::{
+    hot::Hot,
+    work::{Ended, Place, Work},
+};
 use crate::{
     clock::{SharedClock, Timestamp},
     entropy::SharedEntropy,
+    position::Position,
 };
 
 /// Where the database is and how it is used.
@@ -209,8 +214,8 @@ impl Database {
     /// Runs `work` in a transaction and commits it together with the events that it emits.
     ///
     /// On PostgreSQL `work` runs again when a concurrent transaction won or the connection was lost before the
-    /// commit, and on SQLite when a write that was to share its commit failed; so it must have no effect outside of its transaction. A write one of whose statements failed is
-    /// never committed, also where `work` ignores the failure. When the returned future is dropped, the write is
+    /// commit, and on SQLite when a write that was to share its commit failed; so it must have no effect outside of its
+    /// transaction. A write one of whose statements failed is never committed, also where `work` ignores the failure. When the returned future is dropped, the write is
     /// rolled back unless it was already under way to its commit.
     ///
     /// # Errors
@@ -226,6 +231,17 @@ impl Database {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        let (work, place) = Place::of(work);
+        let ended = self.run(work).await;
+        match (ended, place.take()) {
+            (Ok(position), Some(Ok(value))) => Ok(Written { value, position }),
+            (Err(Ended::Failed(error)), _) => Err(error.into()),
+            (_, Some(Err(error))) => Err(error),
+            (_, _) => Err(StoreError::unavailable("the write was not run").into()),
+        }
+    }
+
+    async fn run(&self, work: Work) -> Result<Option<Position>, Ended> {
         match &self.0.engine {
             Engine::Sqlite(engine, _) => engine.write(work).await,
             Engine::Postgres(engine, _) => {

@@ -14,7 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use super::{Context, StoreError, WriteFuture, WriteTransaction, Written, error::Fault};
+use super::{
+    Context, StoreError, WriteTransaction,
+    error::Fault,
+    work::{Ended, Work},
+};
 use crate::{
     outbox::{self, Told},
     position::Position,
@@ -28,28 +32,19 @@ const BATCH_TIME: Duration = Duration::from_millis(10);
 pub(super) const QUEUE: usize = 1_024;
 
 /// How a panic of a write travels to its caller.
-pub(super) type Answer<T, E> = Result<Result<Written<T>, E>, Box<dyn Any + Send>>;
+type Answer = Result<Result<Option<Position>, Ended>, Panic>;
+type Panic = Box<dyn Any + Send>;
 
 /// A queued write.
-#[tonic::async_trait]
-pub(super) trait Job: Send {
-    /// Whether nobody waits for it.
-    fn is_abandoned(&self) -> bool;
-    /// Runs it; whether its savepoint is to be kept.
-    async fn run(&mut self, transaction: &WriteTransaction) -> bool;
-    /// Answers the caller.
-    fn answer(self: Box<Self>, outcome: Result<Option<Position>, StoreError>);
-}
-
-pub(super) struct TypedJob<T, E, F> {
-    work: F,
+pub(super) struct Job {
+    work: Work,
     span: Span,
-    result: Option<Result<Result<T, E>, Box<dyn Any + Send>>>,
-    caller: oneshot::Sender<Answer<T, E>>,
+    result: Option<Result<Result<(), Ended>, Panic>>,
+    caller: oneshot::Sender<Answer>,
 }
 
-impl<T, E, F> TypedJob<T, E, F> {
-    pub(super) fn new(work: F, caller: oneshot::Sender<Answer<T, E>>) -> Self {
+impl Job {
+    pub(super) fn new(work: Work, caller: oneshot::Sender<Answer>) -> Self {
         Self {
             work,
             span: Span::current(),
@@ -57,40 +52,37 @@ impl<T, E, F> TypedJob<T, E, F> {
             caller,
         }
     }
-}
 
-#[tonic::async_trait]
-impl<T, E, F> Job for TypedJob<T, E, F>
-where
-    F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E> + Send + Sync,
-    T: Send,
-    E: From<StoreError> + Send,
-{
+    /// Whether nobody waits for it.
     fn is_abandoned(&self) -> bool {
         self.caller.is_closed()
     }
 
+    /// Runs it; whether its savepoint is to be kept.
     async fn run(&mut self, transaction: &WriteTransaction) -> bool {
         let work = async { (self.work)(transaction).await }.instrument(self.span.clone());
-        let mut result = tokio::select! {
-            result = AssertUnwindSafe(work).catch_unwind() => result,
+        let outcome = tokio::select! {
+            outcome = AssertUnwindSafe(work).catch_unwind() => outcome,
             // All others wait for this write, and nobody for its outcome.
             () = self.caller.closed() => return false,
         };
-        if let (Ok(Ok(_)), Some(failure)) = (&result, transaction.failure()) {
-            result = Ok(Err(StoreError::from(failure).into()));
-        }
-        let keep = matches!(result, Ok(Ok(_)));
+        let result = outcome.map(|is_good| match (is_good, transaction.failure()) {
+            (true, None) => Ok(()),
+            (true, Some(failure)) => Err(Ended::Failed(failure.into())),
+            (false, _) => Err(Ended::Refused),
+        });
+        let keep = matches!(result, Ok(Ok(())));
         self.result = Some(result);
         keep
     }
 
-    fn answer(self: Box<Self>, outcome: Result<Option<Position>, StoreError>) {
+    /// Answers the caller.
+    fn answer(self, outcome: Result<Option<Position>, StoreError>) {
         let answer = match (self.result, outcome) {
             (Some(Err(panic)), _) => Err(panic),
-            (Some(Ok(Err(error))), _) => Ok(Err(error)),
+            (Some(Ok(Err(ended))), _) => Ok(Err(ended)),
             (_, Err(error)) => Ok(Err(error.into())),
-            (Some(Ok(Ok(value))), Ok(position)) => Ok(Ok(Written { value, position })),
+            (Some(Ok(Ok(()))), Ok(position)) => Ok(Ok(position)),
             (None, Ok(_)) => Ok(Err(StoreError::unavailable("the write was not run").into())),
         };
         // A caller that left has no use for the answer.
@@ -100,7 +92,7 @@ where
 
 /// A write that has been taken from the queue.
 struct Taken {
-    job: Box<dyn Job>,
+    job: Job,
     /// Whether it is part of the commit.
     kept: bool,
     told: Told,
@@ -145,7 +137,7 @@ pub(super) struct Writer {
     /// Opens another one, once the state of the first is not known any more.
     pub(super) open: Arc<dyn Fn() -> DatabaseConnection + Send + Sync>,
     pub(super) context: Context,
-    pub(super) queue: mpsc::Receiver<Box<dyn Job>>,
+    pub(super) queue: mpsc::Receiver<Job>,
     pub(super) closing: CancellationToken,
     /// A write that takes longer holds up all others: it is rolled back.
     pub(super) job_time: Duration,
@@ -165,7 +157,7 @@ impl Writer {
     }
 
     /// Waits for a write; `None` when closed and drained.
-    async fn next(&mut self) -> Option<Box<dyn Job>> {
+    async fn next(&mut self) -> Option<Job> {
         if !self.closing.is_cancelled() {
             tokio::select! {
                 job = self.queue.recv() => return job,
@@ -177,7 +169,7 @@ impl Writer {
     }
 
     /// Commits a write together with those that are queued, and answers them all.
-    async fn batch(&mut self, first: Box<dyn Job>) -> Result<(), Broken> {
+    async fn batch(&mut self, first: Job) -> Result<(), Broken> {
         let mut batch = Vec::new();
         let outcome = self.commit(first, &mut batch).await;
         let end = outcome.as_ref().ok().cloned().flatten();
@@ -205,7 +197,7 @@ impl Writer {
 
     async fn commit(
         &mut self,
-        first: Box<dyn Job>,
+        first: Job,
         batch: &mut Vec<Taken>,
     ) -> Result<Option<Position>, Broken> {
         let began = self.context.clock.elapsed();
@@ -255,6 +247,7 @@ impl Writer {
         transaction.commit().await.map_err(Broken::AtCommit)?;
         Ok(end)
     }
+
     /// Runs those writes of a batch again, in a new transaction, that are part of the commit.
     async fn repeat(&self, batch: &mut [Taken]) -> Result<Option<DatabaseTransaction>, DbErr> {
         let mut transaction = None;

@@ -16,11 +16,14 @@ use sqlx::{
 };
 
 use super::{
-    Context, DatabaseConfig, StoreError, WriteFuture, WriteTransaction, Written, error::Fault,
+    Context, DatabaseConfig, StoreError, WriteTransaction,
+    error::Fault,
+    work::{Ended, Work},
 };
 use crate::{
     clock::{SharedClock, micros},
     entropy, outbox,
+    position::Position,
 };
 
 const MAX_CONNECTIONS: u32 = 10;
@@ -59,8 +62,8 @@ impl Suspicion {
 }
 
 /// A try that did not commit.
-struct Failed<E> {
-    error: E,
+struct Failed {
+    ended: Ended,
     /// Whether nothing was written and another try may succeed.
     again: bool,
 }
@@ -144,26 +147,22 @@ impl Postgres {
         )
     }
 
-    pub(super) async fn write<T, E, F>(
+    pub(super) async fn write(
         &self,
         connection: &DatabaseConnection,
         context: &Context,
-        work: &F,
-    ) -> Result<Written<T>, E>
-    where
-        F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E>,
-        E: From<StoreError>,
-    {
+        work: &Work,
+    ) -> Result<Option<Position>, Ended> {
         let mut attempt = 1;
         loop {
             match self.attempt(connection, context, work).await {
-                Ok(written) => {
-                    if written.position.is_some() {
+                Ok(position) => {
+                    if position.is_some() {
                         context.commits.send_replace(());
                     }
-                    return Ok(written);
+                    return Ok(position);
                 }
-                Err(Failed { error, again }) if !again || attempt == ATTEMPTS => return Err(error),
+                Err(Failed { ended, again }) if !again || attempt == ATTEMPTS => return Err(ended),
                 Err(_) => {
                     // Spread, so that those who collided do not meet again.
                     let [random] = entropy::bytes(&*context.entropy);
@@ -176,35 +175,33 @@ impl Postgres {
     }
 
     /// One transaction. Dropped on the way, it is rolled back.
-    async fn attempt<T, E, F>(
+    async fn attempt(
         &self,
         connection: &DatabaseConnection,
         context: &Context,
-        work: &F,
-    ) -> Result<Written<T>, Failed<E>>
-    where
-        F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E>,
-        E: From<StoreError>,
-    {
+        work: &Work,
+    ) -> Result<Option<Position>, Failed> {
         let begun = connection
             .begin()
             .await
             .map_err(|error| self.failed(error))?;
         let transaction = WriteTransaction::new(begun);
-        let result = work(&transaction).await;
+        let is_good = work(&transaction).await;
         let failure = transaction.failure();
         let (transaction, told) = transaction.into_parts();
-        let value = match (result, failure) {
-            (Ok(value), None) => value,
+        match (is_good, failure) {
+            (true, None) => {}
             // The server has ended the transaction, and its COMMIT would silently roll back.
-            (Ok(_), Some(failure)) => return Err(self.failed(failure)),
-            (Err(error), failure) => {
+            (true, Some(failure)) => return Err(self.failed(failure)),
+            (false, failure) => {
                 // Dropping it rolls back as well; waiting here frees its locks before the caller goes on.
                 drop(transaction.rollback().await);
-                let again = failure.is_some_and(|failure| self.failed::<StoreError>(failure).again);
-                return Err(Failed { error, again });
+                return Err(Failed {
+                    ended: Ended::Refused,
+                    again: failure.is_some_and(|failure| self.failed(failure).again),
+                });
             }
-        };
+        }
         let appended = outbox::append(
             &transaction,
             &[&told],
@@ -214,32 +211,32 @@ impl Postgres {
         .await;
         let position = appended.map_err(|error| self.failed(error))?;
         match transaction.commit().await {
-            Ok(()) => Ok(Written { value, position }),
+            Ok(()) => Ok(position),
             Err(error) => Err(self.failed_commit(error)),
         }
     }
 
     /// A failure before the commit was sent.
-    fn failed<E: From<StoreError>>(&self, error: DbErr) -> Failed<E> {
+    fn failed(&self, error: DbErr) -> Failed {
         let fault = Fault::of(&error);
         if fault == Fault::Disconnected {
             self.suspicion.raise();
         }
         Failed {
-            error: StoreError::from(error).into(),
+            ended: StoreError::from(error).into(),
             again: matches!(fault, Fault::Conflict | Fault::Disconnected),
         }
     }
 
     /// A failure of the commit itself: only what the server refused by rule was surely not written.
-    fn failed_commit<E: From<StoreError>>(&self, error: DbErr) -> Failed<E> {
+    fn failed_commit(&self, error: DbErr) -> Failed {
         match Fault::of(&error) {
             Fault::Conflict | Fault::Unique(_) | Fault::ForeignKey => self.failed(error),
             _ => {
                 tracing::error!(%error, "a commit was not answered");
                 self.suspicion.raise();
                 Failed {
-                    error: StoreError::UnknownOutcome.into(),
+                    ended: StoreError::UnknownOutcome.into(),
                     again: false,
                 }
             }

@@ -23,10 +23,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Context, DatabaseConfig, StoreError, WriteFuture, WriteTransaction, Written,
-    group::{Job, QUEUE, TypedJob, Writer},
+    Context, DatabaseConfig, StoreError,
+    group::{Job, QUEUE, Writer},
+    work::{Ended, Work},
 };
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, position::Position};
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +38,7 @@ pub(super) struct Sqlite {
     file: PathBuf,
     bounded: DatabaseConnection,
     options: SqliteConnectOptions,
-    queue: mpsc::Sender<Box<dyn Job>>,
+    queue: mpsc::Sender<Job>,
     closing: CancellationToken,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Released by the operating system when the process ends, however it ends.
@@ -114,23 +115,13 @@ impl Sqlite {
         Ok((engine, reader, aside))
     }
 
-    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<Written<T>, E>
-    where
-        F: for<'a> Fn(&'a WriteTransaction) -> WriteFuture<'a, T, E> + Send + Sync + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    pub(super) async fn write(&self, work: Work) -> Result<Option<Position>, Ended> {
         let (caller, answer) = oneshot::channel();
-        if self
-            .queue
-            .send(Box::new(TypedJob::new(work, caller)))
-            .await
-            .is_err()
-        {
+        if self.queue.send(Job::new(work, caller)).await.is_err() {
             return Err(StoreError::unavailable("the database is closed").into());
         }
         match answer.await {
-            Ok(Ok(result)) => result,
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => resume_unwind(panic),
             // The writer ended with this write in its hands.
             Err(_) => Err(StoreError::UnknownOutcome.into()),
