@@ -1,6 +1,9 @@
 //! The schema, one step a file; a step that was released is never changed.
 
-use sea_orm_migration::prelude::*;
+use identity_kit::{
+    migrate::{Schema, Step},
+    steps,
+};
 
 mod m0001_create_feed;
 mod m0002_create_signing_keys;
@@ -13,24 +16,21 @@ mod m0008_sweep_subjects;
 mod m0009_follow_users;
 mod m0010_feed_watchers;
 
-/// All steps in order.
+/// The schema of this service.
 #[derive(Debug)]
 pub struct Migrator;
 
-#[async_trait::async_trait]
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m0001_create_feed::Migration),
-            Box::new(m0002_create_signing_keys::Migration),
-            Box::new(m0003_create_subjects::Migration),
-            Box::new(m0004_create_sessions::Migration),
-            Box::new(m0005_create_refresh_tokens::Migration),
-            Box::new(m0006_create_challenges::Migration),
-            Box::new(m0007_create_throttles::Migration),
-            Box::new(m0008_sweep_subjects::Migration),
-            Box::new(m0009_follow_users::Migration),
-            Box::new(m0010_feed_watchers::Migration),
-        ]
-    }
+impl Schema for Migrator {
+    const STEPS: &'static [Step] = steps![
+        m0001_create_feed,
+        m0002_create_signing_keys,
+        m0003_create_subjects,
+        m0004_create_sessions,
+        m0005_create_refresh_tokens,
+        m0006_create_challenges,
+        m0007_create_throttles,
+        m0008_sweep_subjects,
+        m0009_follow_users,
+        m0010_feed_watchers,
+    ];
 }

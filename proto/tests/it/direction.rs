@@ -105,10 +105,7 @@ const ROOMS: [(&str, &[&str]); 4] = [
             "crate::store",
         ],
     ),
-    (
-        "grpc",
-        &["sea_orm", "sea_orm_migration", "sqlx", "crate::app"],
-    ),
+    ("grpc", &["sea_orm", "sqlx", "crate::app"]),
     (
         "store",
         &[

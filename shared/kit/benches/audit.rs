@@ -15,41 +15,30 @@ use futures_util::future::join_all;
 use identity_kit::{
     audit::{self, Act, Actor, AuditLog, Entry, Outcome, Record, Subject},
     database::{Database, Event, StoreError},
+    migrate::{Schema, Step},
     outbox,
     secret::{RootSecret, Secret},
+    steps,
     testing::TestDatabase,
 };
-use sea_orm::{ConnectionTrait, Statement};
-use sea_orm_migration::{
-    DbErr, MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 struct Migrator;
 
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First)]
-    }
+impl Schema for Migrator {
+    const STEPS: &'static [Step] = steps![m0001_first];
 }
 
-struct First;
+mod m0001_first {
+    use super::{ConnectionTrait as _, DatabaseTransaction, DbErr, audit, outbox};
 
-impl MigrationName for First {
-    fn name(&self) -> &'static str {
-        "m0001_first"
-    }
-}
-
-#[async_trait::async_trait]
-impl MigrationTrait for First {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        outbox::create_tables(manager).await?;
-        audit::create_tables(manager).await?;
-        let connection = manager.get_connection();
+    pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        outbox::create_tables(transaction).await?;
+        audit::create_tables(transaction).await?;
         let table = "CREATE TABLE item (id TEXT PRIMARY KEY, name TEXT NOT NULL)";
-        connection.execute_unprepared(table).await?;
+        transaction.execute_unprepared(table).await?;
         Ok(())
     }
 }

@@ -62,8 +62,7 @@ mod trim;
 mod verify;
 mod write;
 
-use sea_orm::{ConnectionTrait as _, DbBackend, DbErr};
-use sea_orm_migration::SchemaManager;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr};
 
 pub(crate) use self::{
     append::{Head, key_names, rows},
@@ -83,9 +82,8 @@ pub use self::{
 /// # Errors
 ///
 /// The database refused.
-pub async fn create_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let connection = manager.get_connection();
-    let (integer, key) = match connection.get_database_backend() {
+pub async fn create_tables(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    let (integer, key) = match transaction.get_database_backend() {
         DbBackend::Sqlite => ("INTEGER", "TEXT"),
         // Compared and ordered byte by byte, as SQLite does.
         _ => ("BIGINT", "TEXT COLLATE \"C\""),
@@ -94,7 +92,7 @@ pub async fn create_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         let statement = statement
             .replace("{integer}", integer)
             .replace("{key}", key);
-        connection.execute_unprepared(&statement).await?;
+        transaction.execute_unprepared(&statement).await?;
     }
     Ok(())
 }

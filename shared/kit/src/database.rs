@@ -23,7 +23,7 @@ use self::{
     work::{Ended, Place, Work},
 };
 use crate::{
-    clock::{SharedClock, Timestamp},
+    clock::{Clock, SharedClock, Timestamp},
     entropy::SharedEntropy,
     position::Position,
 };
@@ -283,6 +283,11 @@ impl Database {
     /// Changes whenever this process has committed events.
     pub(crate) fn commits(&self) -> watch::Receiver<()> {
         self.0.context.commits.subscribe()
+    }
+
+    /// The time that its writes bear.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.context.clock
     }
 
     /// One connection apart from the others, which opens when it is first used.

@@ -2,8 +2,7 @@
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
-use sea_orm_migration::SchemaManager;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -21,13 +20,12 @@ const KEY: &str = "request_log.caller,request_key";
 /// # Errors
 ///
 /// The database refused.
-pub async fn create_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let connection = manager.get_connection();
-    let binary = match connection.get_database_backend() {
+pub async fn create_tables(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    let binary = match transaction.get_database_backend() {
         DbBackend::Sqlite => "BLOB",
         _ => "BYTEA",
     };
-    connection
+    transaction
         .execute_unprepared(&format!(
             "CREATE TABLE request_log (
                 caller TEXT NOT NULL,
@@ -40,7 +38,7 @@ pub async fn create_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             )"
         ))
         .await?;
-    connection
+    transaction
         .execute_unprepared("CREATE INDEX ix_request_log_created_at ON request_log (created_at)")
         .await?;
     Ok(())

@@ -9,8 +9,7 @@ mod hint;
 mod read;
 mod tail;
 
-use sea_orm::{ConnectionTrait as _, DbBackend, DbErr};
-use sea_orm_migration::SchemaManager;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr};
 
 pub(crate) use self::append::{Told, append};
 pub use self::{
@@ -25,14 +24,13 @@ use crate::{entropy::SystemEntropy, id::new_id};
 /// # Errors
 ///
 /// The database refused.
-pub async fn create_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    let connection = manager.get_connection();
+pub async fn create_tables(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     // Only this name makes a column SQLite's own row id.
-    let integer = match connection.get_database_backend() {
+    let integer = match transaction.get_database_backend() {
         DbBackend::Sqlite => "INTEGER",
         _ => "BIGINT",
     };
-    connection
+    transaction
         .execute_unprepared(&format!(
             "CREATE TABLE feed_head (
                 id {integer} PRIMARY KEY CHECK (id = 1),
@@ -43,7 +41,7 @@ pub async fn create_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             )"
         ))
         .await?;
-    connection
+    transaction
         .execute_unprepared(&format!(
             "CREATE TABLE feed_event (
                 revision {integer} PRIMARY KEY,
@@ -56,7 +54,7 @@ pub async fn create_tables(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await?;
     // A migration has no source of randomness to be given, and ids are plain letters and digits.
     let epoch = new_id(&SystemEntropy);
-    connection
+    transaction
         .execute_unprepared(&format!(
             "INSERT INTO feed_head (id, epoch, revision, floor, heartbeat_at) VALUES (1, '{epoch}', 0, 0, 0)"
         ))

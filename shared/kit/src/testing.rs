@@ -16,7 +16,6 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use sea_orm_migration::MigratorTrait;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, postgres::PgConnectOptions};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -27,7 +26,7 @@ use crate::{
     database::{Database, DatabaseConfig},
     entropy::{Entropy, SharedEntropy, SystemEntropy},
     id::new_id,
-    migrate::migrate,
+    migrate::{Schema, migrate},
 };
 
 /// Names the PostgreSQL server of the tests: the URL of a database whose user may create others.
@@ -90,13 +89,13 @@ impl TestDatabase {
     /// # Panics
     ///
     /// When it cannot be made.
-    pub async fn sqlite<M: MigratorTrait + 'static>() -> Self {
+    pub async fn sqlite<S: Schema + 'static>() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("test.db");
-        let template = template::<M>("sqlite", || async {
+        let template = template::<S>("sqlite", || async {
             let file = folder.path().join("template.db");
             let database = connect(&format!("sqlite:{}", file.display())).await;
-            migrate::<M>(&database).await.expect("the migrations apply");
+            migrate::<S>(&database).await.expect("the migrations apply");
             database.close().await;
             Template::File(std::fs::read(file).expect("the template"))
         })
@@ -117,16 +116,16 @@ impl TestDatabase {
     /// # Panics
     ///
     /// When it cannot be made, or no server is named though one is required.
-    pub async fn postgres<M: MigratorTrait + 'static>() -> Option<Self> {
+    pub async fn postgres<S: Schema + 'static>() -> Option<Self> {
         let url = postgres_url()?;
         let admin = PgConnectOptions::from_str(&url).expect("TEST_POSTGRES_URL is a URL");
         let admin = Box::new(admin);
-        let template = template::<M>("postgres", || async {
+        let template = template::<S>("postgres", || async {
             remove_leftovers(&admin).await;
             let name = name();
             execute(&admin, &format!("CREATE DATABASE {name}")).await;
             let database = connect(&url_of(&url, &name)).await;
-            migrate::<M>(&database).await.expect("the migrations apply");
+            migrate::<S>(&database).await.expect("the migrations apply");
             database.close().await;
             Template::Server(name)
         })
@@ -216,9 +215,9 @@ impl Drop for TestDatabase {
 }
 
 /// A database with the schema of `M` for every engine: SQLite, and PostgreSQL where `TEST_POSTGRES_URL` names one.
-pub async fn databases<M: MigratorTrait + 'static>() -> Vec<TestDatabase> {
-    let mut databases = vec![TestDatabase::sqlite::<M>().await];
-    databases.extend(TestDatabase::postgres::<M>().await);
+pub async fn databases<S: Schema + 'static>() -> Vec<TestDatabase> {
+    let mut databases = vec![TestDatabase::sqlite::<S>().await];
+    databases.extend(TestDatabase::postgres::<S>().await);
     databases
 }
 

@@ -1,9 +1,10 @@
 //! The schema, one file a step.
 
-use sea_orm_migration::{
-    DbErr, MigrationTrait, MigratorTrait, SchemaManager,
-    sea_orm::{ConnectionTrait, DbBackend, Value},
+use identity_kit::{
+    migrate::{Schema, Step},
+    steps,
 };
+use sea_orm::Value;
 
 mod m0001_user_types;
 mod m0002_users;
@@ -24,50 +25,31 @@ mod m0020_username_skeletons;
 mod m0021_user_search;
 mod m0022_email_proofs;
 
-/// Every step, oldest first.
+/// The schema of this service.
 #[derive(Debug)]
 pub struct Migrator;
 
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![
-            Box::new(m0001_user_types::Migration),
-            Box::new(m0002_users::Migration),
-            Box::new(m0003_credentials::Migration),
-            Box::new(m0004_roles::Migration),
-            Box::new(m0005_permissions::Migration),
-            Box::new(m0006_grants::Migration),
-            Box::new(m0007_feed::Migration),
-            Box::new(m0008_request_log::Migration),
-            Box::new(m0009_user_lists::Migration),
-            Box::new(m0010_ends::Migration),
-            Box::new(m0011_upkeep_lease::Migration),
-            Box::new(m0012_subscriptions::Migration),
-            Box::new(m0013_user_imports::Migration),
-            Box::new(m0016_feed_watchers::Migration),
-            Box::new(m0017_audit::Migration),
-            Box::new(m0020_username_skeletons::Migration),
-            Box::new(m0021_user_search::Migration),
-            Box::new(m0022_email_proofs::Migration),
-        ]
-    }
-}
-
-/// Runs statements that both engines understand.
-///
-/// `{key}` stands for the type of text that is compared and ordered byte by byte, so that both engines list alike.
-async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
-    let connection = manager.get_connection();
-    let key = match connection.get_database_backend() {
-        DbBackend::Postgres => "text COLLATE \"C\"",
-        _ => "text",
-    };
-    for statement in statements {
-        connection
-            .execute_unprepared(&statement.replace("{key}", key))
-            .await?;
-    }
-    Ok(())
+impl Schema for Migrator {
+    const STEPS: &'static [Step] = steps![
+        m0001_user_types,
+        m0002_users,
+        m0003_credentials,
+        m0004_roles,
+        m0005_permissions,
+        m0006_grants,
+        m0007_feed,
+        m0008_request_log,
+        m0009_user_lists,
+        m0010_ends,
+        m0011_upkeep_lease,
+        m0012_subscriptions,
+        m0013_user_imports,
+        m0016_feed_watchers,
+        m0017_audit,
+        m0020_username_skeletons,
+        m0021_user_search,
+        m0022_email_proofs,
+    ];
 }
 
 /// The places of pairs in a list of values, `($1, $2), ($3, $4)`, and the values.

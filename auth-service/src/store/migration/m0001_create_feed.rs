@@ -1,13 +1,8 @@
 //! The outbox of the access feed.
 
-use sea_orm_migration::prelude::*;
+use sea_orm::{DatabaseTransaction, DbErr};
 
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        identity_kit::outbox::create_tables(manager).await
-    }
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    identity_kit::outbox::create_tables(transaction).await
 }

@@ -1,34 +1,22 @@
 //! What holds for all credentials of a user: the generation, and how new their rights were.
 
-use sea_orm_migration::prelude::*;
+use identity_kit::migrate::run;
+use sea_orm::{DatabaseTransaction, DbErr};
 
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                Table::create()
-                    .table("subjects")
-                    .col(ColumnDef::new("user_id").text().primary_key().not_null())
-                    .col(ColumnDef::new("generation").big_integer().not_null())
-                    .col(ColumnDef::new("user_epoch").text().not_null())
-                    .col(ColumnDef::new("user_revision").big_integer().not_null())
-                    .col(ColumnDef::new("retain_until").big_integer().null())
-                    .to_owned(),
-            )
-            .await?;
-        manager
-            .create_index(
-                Index::create()
-                    .name("subjects_revoked")
-                    .table("subjects")
-                    .col("retain_until")
-                    .and_where(Expr::col("retain_until").is_not_null())
-                    .to_owned(),
-            )
-            .await
-    }
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    run(
+        transaction,
+        &[
+            "CREATE TABLE subjects (
+                user_id text NOT NULL PRIMARY KEY,
+                generation bigint NOT NULL,
+                user_epoch text NOT NULL,
+                user_revision bigint NOT NULL,
+                retain_until bigint
+            )",
+            "CREATE INDEX subjects_revoked ON subjects (retain_until) WHERE retain_until IS NOT NULL",
+        ],
+    )
+    .await
 }

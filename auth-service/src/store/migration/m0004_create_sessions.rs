@@ -1,76 +1,41 @@
 //! Where users are logged in.
 
-use sea_orm_migration::prelude::*;
+use identity_kit::migrate::run;
+use sea_orm::{DatabaseTransaction, DbErr};
 
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                Table::create()
-                    .table("sessions")
-                    .col(ColumnDef::new("id").text().primary_key().not_null())
-                    .col(ColumnDef::new("user_id").text().not_null())
-                    .col(ColumnDef::new("client_id").text().not_null())
-                    .col(ColumnDef::new("ip_address").text().not_null())
-                    .col(ColumnDef::new("user_agent").text().not_null())
-                    .col(ColumnDef::new("generation").big_integer().not_null())
-                    .col(ColumnDef::new("amr").text().not_null())
-                    .col(ColumnDef::new("authenticated_at").big_integer().not_null())
-                    .col(ColumnDef::new("created_at").big_integer().not_null())
-                    .col(ColumnDef::new("refreshed_at").big_integer().not_null())
-                    .col(ColumnDef::new("idle_expires_at").big_integer().not_null())
-                    .col(ColumnDef::new("expires_at").big_integer().not_null())
-                    .col(ColumnDef::new("token_expires_at").big_integer().not_null())
-                    .col(ColumnDef::new("ended_at").big_integer().null())
-                    .col(ColumnDef::new("current_token_id").text().not_null())
-                    .col(ColumnDef::new("rotated_token_id").text().null())
-                    .col(ColumnDef::new("rotated_at").big_integer().null())
-                    .col(ColumnDef::new("rotation_request_id").text().null())
-                    .col(
-                        ColumnDef::new("rotation_retries")
-                            .integer()
-                            .not_null()
-                            .default(0),
-                    )
-                    .col(ColumnDef::new("sealed_successor").blob().null())
-                    .col(ColumnDef::new("due_at").big_integer().not_null())
-                    .to_owned(),
-            )
-            .await?;
-        manager
-            .create_index(
-                Index::create()
-                    .name("sessions_of_user")
-                    .table("sessions")
-                    .col("user_id")
-                    .col("created_at")
-                    .col("id")
-                    .to_owned(),
-            )
-            .await?;
-        manager
-            .create_index(
-                Index::create()
-                    .name("sessions_due")
-                    .table("sessions")
-                    .col("due_at")
-                    .to_owned(),
-            )
-            .await?;
-        // For the snapshot of the feed: few rows, since the ended go when their last token has.
-        manager
-            .create_index(
-                Index::create()
-                    .name("sessions_ended")
-                    .table("sessions")
-                    .col("token_expires_at")
-                    .and_where(Expr::col("ended_at").is_not_null())
-                    .to_owned(),
-            )
-            .await
-    }
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    run(
+        transaction,
+        &[
+            "CREATE TABLE sessions (
+                id text NOT NULL PRIMARY KEY,
+                user_id text NOT NULL,
+                client_id text NOT NULL,
+                ip_address text NOT NULL,
+                user_agent text NOT NULL,
+                generation bigint NOT NULL,
+                amr text NOT NULL,
+                authenticated_at bigint NOT NULL,
+                created_at bigint NOT NULL,
+                refreshed_at bigint NOT NULL,
+                idle_expires_at bigint NOT NULL,
+                expires_at bigint NOT NULL,
+                token_expires_at bigint NOT NULL,
+                ended_at bigint,
+                current_token_id text NOT NULL,
+                rotated_token_id text,
+                rotated_at bigint,
+                rotation_request_id text,
+                rotation_retries integer NOT NULL DEFAULT 0,
+                sealed_successor {binary},
+                due_at bigint NOT NULL
+            )",
+            "CREATE INDEX sessions_of_user ON sessions (user_id, created_at, id)",
+            "CREATE INDEX sessions_due ON sessions (due_at)",
+            // For the snapshot of the feed: few rows, since the ended go when their last token has.
+            "CREATE INDEX sessions_ended ON sessions (token_expires_at) WHERE ended_at IS NOT NULL",
+        ],
+    )
+    .await
 }

@@ -1,52 +1,29 @@
 //! Open steps of logins.
 
-use sea_orm_migration::prelude::*;
+use identity_kit::migrate::run;
+use sea_orm::{DatabaseTransaction, DbErr};
 
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                Table::create()
-                    .table("challenges")
-                    .col(ColumnDef::new("id").text().primary_key().not_null())
-                    .col(ColumnDef::new("secret_hash").blob().not_null())
-                    .col(ColumnDef::new("kind").text().not_null())
-                    .col(ColumnDef::new("user_id").text().not_null())
-                    .col(
-                        ColumnDef::new("credential_version")
-                            .big_integer()
-                            .not_null(),
-                    )
-                    .col(ColumnDef::new("client_id").text().not_null())
-                    .col(ColumnDef::new("ip_address").text().not_null())
-                    .col(ColumnDef::new("user_agent").text().not_null())
-                    .col(ColumnDef::new("expires_at").big_integer().not_null())
-                    .col(ColumnDef::new("attempts").integer().not_null())
-                    .col(ColumnDef::new("claimed_until").big_integer().null())
-                    .to_owned(),
-            )
-            .await?;
-        manager
-            .create_index(
-                Index::create()
-                    .name("challenges_of_user")
-                    .table("challenges")
-                    .col("user_id")
-                    .to_owned(),
-            )
-            .await?;
-        manager
-            .create_index(
-                Index::create()
-                    .name("challenges_expiring")
-                    .table("challenges")
-                    .col("expires_at")
-                    .to_owned(),
-            )
-            .await
-    }
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    run(
+        transaction,
+        &[
+            "CREATE TABLE challenges (
+                id text NOT NULL PRIMARY KEY,
+                secret_hash {binary} NOT NULL,
+                kind text NOT NULL,
+                user_id text NOT NULL,
+                credential_version bigint NOT NULL,
+                client_id text NOT NULL,
+                ip_address text NOT NULL,
+                user_agent text NOT NULL,
+                expires_at bigint NOT NULL,
+                attempts integer NOT NULL,
+                claimed_until bigint
+            )",
+            "CREATE INDEX challenges_of_user ON challenges (user_id)",
+            "CREATE INDEX challenges_expiring ON challenges (expires_at)",
+        ],
+    )
+    .await
 }

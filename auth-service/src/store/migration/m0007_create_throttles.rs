@@ -1,34 +1,23 @@
 //! Attempts to log in.
 
-use sea_orm_migration::prelude::*;
+use identity_kit::migrate::run;
+use sea_orm::{DatabaseTransaction, DbErr};
 
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .create_table(
-                Table::create()
-                    .table("throttles")
-                    .col(ColumnDef::new("id").blob().primary_key().not_null())
-                    .col(ColumnDef::new("attempts").integer().not_null())
-                    .col(ColumnDef::new("window_started_at").big_integer().not_null())
-                    .col(ColumnDef::new("blocked_until").big_integer().null())
-                    .col(ColumnDef::new("blocks").integer().not_null())
-                    .col(ColumnDef::new("forgotten_at").big_integer().not_null())
-                    .to_owned(),
-            )
-            .await?;
-        manager
-            .create_index(
-                Index::create()
-                    .name("throttles_forgotten")
-                    .table("throttles")
-                    .col("forgotten_at")
-                    .to_owned(),
-            )
-            .await
-    }
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    run(
+        transaction,
+        &[
+            "CREATE TABLE throttles (
+                id {binary} NOT NULL PRIMARY KEY,
+                attempts integer NOT NULL,
+                window_started_at bigint NOT NULL,
+                blocked_until bigint,
+                blocks integer NOT NULL,
+                forgotten_at bigint NOT NULL
+            )",
+            "CREATE INDEX throttles_forgotten ON throttles (forgotten_at)",
+        ],
+    )
+    .await
 }

@@ -1,15 +1,14 @@
 //! How far the changes of user-service are applied, and which of them a session has outlived.
 
-use sea_orm_migration::prelude::*;
+use identity_kit::migrate::run;
+use sea_orm::{DatabaseTransaction, DbErr};
 
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Where the rights were read that the session began with; of sessions from before, nowhere.
-        for statement in [
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    run(
+        transaction,
+        &[
+            // Where the rights were read that the session began with; of sessions from before, nowhere.
             "ALTER TABLE sessions ADD COLUMN user_epoch TEXT NOT NULL DEFAULT ''",
             "ALTER TABLE sessions ADD COLUMN user_revision BIGINT NOT NULL DEFAULT 0",
             "CREATE TABLE user_feed (
@@ -19,12 +18,7 @@ impl MigrationTrait for Migration {
                 nonce TEXT
             )",
             "INSERT INTO user_feed (id, epoch, revision, nonce) VALUES (1, '', 0, NULL)",
-        ] {
-            manager
-                .get_connection()
-                .execute_unprepared(statement)
-                .await?;
-        }
-        Ok(())
-    }
+        ],
+    )
+    .await
 }

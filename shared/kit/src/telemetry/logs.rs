@@ -15,7 +15,8 @@ use crate::config::LogFormat;
 const VARIABLE: &str = "RUST_LOG";
 
 /// What is shown unless `RUST_LOG` says otherwise. The database drivers repeat every notice of the server at INFO.
-const DEFAULT_FILTER: &str = "info,sqlx=warn,sqlx::postgres::notice=warn,sea_orm_migration=warn,h2=warn,hyper=warn,tonic=warn,opentelemetry=warn";
+const DEFAULT_FILTER: &str =
+    "info,sqlx=warn,sqlx::postgres::notice=warn,h2=warn,hyper=warn,tonic=warn,opentelemetry=warn";
 
 /// The filter of log and spans: levels and `target=level`, with commas between.
 ///

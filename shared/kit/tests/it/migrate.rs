@@ -5,63 +5,52 @@ use std::sync::Arc;
 use identity_kit::{
     clock::SystemClock,
     entropy::SystemEntropy,
-    migrate::{MigrateError, SchemaError, check_schema, migrate},
+    migrate::{MigrateError, Schema, SchemaError, Step, check_schema, migrate},
+    steps,
     testing::{TestDatabase, databases},
 };
-use sea_orm::ConnectionTrait as _;
-use sea_orm_migration::{
-    DbErr, MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
-};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr};
 
-use crate::schema::{First, Migrator};
+use crate::schema::{Migrator, m0001_first};
 
 struct Nothing;
 
-impl MigratorTrait for Nothing {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        Vec::new()
-    }
+impl Schema for Nothing {
+    const STEPS: &'static [Step] = &[];
 }
 
 struct Newer;
 
-impl MigratorTrait for Newer {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First), Box::new(Second { breaks: false })]
-    }
+impl Schema for Newer {
+    const STEPS: &'static [Step] = steps![m0001_first, m0002_second];
 }
 
 struct Broken;
 
-impl MigratorTrait for Broken {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First), Box::new(Second { breaks: true })]
-    }
+impl Schema for Broken {
+    const STEPS: &'static [Step] = steps![m0001_first, m0002_broken];
 }
 
-struct Second {
-    breaks: bool,
-}
+mod m0002_second {
+    use super::*;
 
-impl MigrationName for Second {
-    fn name(&self) -> &'static str {
-        "m0002_second"
-    }
-}
-
-#[async_trait::async_trait]
-impl MigrationTrait for Second {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
+    pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
         // Fails when it runs twice.
-        connection
+        transaction
             .execute_unprepared("CREATE TABLE second (id TEXT PRIMARY KEY)")
             .await?;
-        if self.breaks {
-            connection
-                .execute_unprepared("CREATE TABLE item (id TEXT PRIMARY KEY)")
-                .await?;
-        }
+        Ok(())
+    }
+}
+
+mod m0002_broken {
+    use super::*;
+
+    pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        m0002_second::up(transaction).await?;
+        transaction
+            .execute_unprepared("CREATE TABLE item (id TEXT PRIMARY KEY)")
+            .await?;
         Ok(())
     }
 }

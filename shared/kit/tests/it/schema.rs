@@ -3,46 +3,33 @@
 use identity_kit::{
     audit,
     database::{Database, Event, StoreError, WriteTransaction, Written},
-    idempotency, outbox,
+    idempotency,
+    migrate::{Schema, Step},
+    outbox, steps,
     testing::{TestDatabase, databases},
 };
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
-use sea_orm_migration::{
-    DbErr, MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult, Statement};
 use serde_json::json;
 
 pub(crate) struct Migrator;
 
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First)]
-    }
+impl Schema for Migrator {
+    const STEPS: &'static [Step] = steps![m0001_first];
 }
 
-pub(crate) struct First;
+pub(crate) mod m0001_first {
+    use super::*;
 
-impl MigrationName for First {
-    fn name(&self) -> &'static str {
-        "m0001_first"
-    }
-}
-
-#[async_trait::async_trait]
-impl MigrationTrait for First {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        outbox::create_tables(manager).await?;
-        idempotency::create_tables(manager).await?;
-        audit::create_tables(manager).await?;
+    pub(crate) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        outbox::create_tables(transaction).await?;
+        idempotency::create_tables(transaction).await?;
+        audit::create_tables(transaction).await?;
         for statement in [
             "CREATE TABLE item (id TEXT PRIMARY KEY, name TEXT NOT NULL)",
             "CREATE UNIQUE INDEX any_name ON item (name)",
             "CREATE TABLE link (a_id TEXT NOT NULL REFERENCES item (id), b_id TEXT NOT NULL, PRIMARY KEY (a_id, b_id))",
         ] {
-            manager
-                .get_connection()
-                .execute_unprepared(statement)
-                .await?;
+            transaction.execute_unprepared(statement).await?;
         }
         Ok(())
     }

@@ -1,29 +1,21 @@
 //! Types of users.
 
-use sea_orm_migration::{
-    DbErr, MigrationTrait, SchemaManager, async_trait, sea_orm::DeriveMigrationName,
-};
+use identity_kit::migrate::run;
+use sea_orm::{DatabaseTransaction, DbErr};
 
-use super::run;
-
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(
-            manager,
-            &["CREATE TABLE user_types (
-                    id {key} PRIMARY KEY,
-                    name {key} NOT NULL UNIQUE,
-                    description text NOT NULL,
-                    built_in boolean NOT NULL,
-                    created_at bigint NOT NULL,
-                    updated_at bigint NOT NULL,
-                    version bigint NOT NULL
-                )"],
-        )
-        .await
-    }
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    run(
+        transaction,
+        &["CREATE TABLE user_types (
+                id {key} PRIMARY KEY,
+                name {key} NOT NULL UNIQUE,
+                description text NOT NULL,
+                built_in boolean NOT NULL,
+                created_at bigint NOT NULL,
+                updated_at bigint NOT NULL,
+                version bigint NOT NULL
+            )"],
+    )
+    .await
 }

@@ -1,16 +1,9 @@
 //! The feed of changes.
 
 use identity_kit::outbox;
-use sea_orm_migration::{
-    DbErr, MigrationTrait, SchemaManager, async_trait, sea_orm::DeriveMigrationName,
-};
+use sea_orm::{DatabaseTransaction, DbErr};
 
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        outbox::create_tables(manager).await
-    }
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    outbox::create_tables(transaction).await
 }

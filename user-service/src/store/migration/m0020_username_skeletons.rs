@@ -6,45 +6,37 @@
 
 use std::collections::HashSet;
 
-use sea_orm_migration::{
-    DbErr, MigrationTrait, SchemaManager, async_trait,
-    sea_orm::{ConnectionTrait, DeriveMigrationName, FromQueryResult, Statement, Value},
-};
+use identity_kit::migrate::run;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, FromQueryResult, Statement, Value};
 
-use super::{run, values};
+use super::values;
 use crate::domain::{email::email_key, username::Username};
 
 /// Users that are read and written at once.
 const AT_ONCE: usize = 500;
 
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        run(
-            manager,
-            &[
-                "CREATE TABLE username_skeletons (
-                    skeleton {key} PRIMARY KEY,
-                    user_id {key} NOT NULL REFERENCES users (id) ON DELETE CASCADE
-                )",
-                "CREATE INDEX username_skeletons_by_user ON username_skeletons (user_id)",
-            ],
-        )
-        .await?;
-        let connection = manager.get_connection();
-        let mut place = (i64::MIN, String::new());
-        loop {
-            let users = users_after(connection, &place).await?;
-            let Some(last) = users.last() else {
-                return Ok(());
-            };
-            place = (last.created_at, last.id.clone());
-            write_skeletons(connection, &users).await?;
-            write_keys(connection, &users).await?;
-        }
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    run(
+        transaction,
+        &[
+            "CREATE TABLE username_skeletons (
+                skeleton {key} PRIMARY KEY,
+                user_id {key} NOT NULL REFERENCES users (id) ON DELETE CASCADE
+            )",
+            "CREATE INDEX username_skeletons_by_user ON username_skeletons (user_id)",
+        ],
+    )
+    .await?;
+    let mut place = (i64::MIN, String::new());
+    loop {
+        let users = users_after(transaction, &place).await?;
+        let Some(last) = users.last() else {
+            return Ok(());
+        };
+        place = (last.created_at, last.id.clone());
+        write_skeletons(transaction, &users).await?;
+        write_keys(transaction, &users).await?;
     }
 }
 

@@ -1,11 +1,9 @@
 //! What a search for people looks at, with an index of its trigrams that follows every write.
 
-use sea_orm_migration::{
-    DbErr, MigrationTrait, SchemaManager, async_trait,
-    sea_orm::{ConnectionTrait, DbBackend, DeriveMigrationName, FromQueryResult, Statement},
-};
+use identity_kit::migrate::run;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, Statement};
 
-use super::{run, values};
+use super::values;
 use crate::domain::search::SearchText;
 
 /// Users that are read and written at once.
@@ -43,35 +41,29 @@ const POSTGRES: [&str; 2] = [
     "CREATE INDEX user_search_by_trigram ON user_search USING gin (text gin_trgm_ops)",
 ];
 
-#[derive(DeriveMigrationName)]
-pub(super) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        match connection.get_database_backend() {
-            DbBackend::Postgres => {
-                create_extension(connection).await?;
-                run(manager, &POSTGRES).await?;
-            }
-            _ => run(manager, &SQLITE).await?,
+/// Applies it.
+pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    match transaction.get_database_backend() {
+        DbBackend::Postgres => {
+            create_extension(transaction).await?;
+            run(transaction, &POSTGRES).await?;
         }
-        // Who holds a permission is also who has the built-in role.
-        run(
-            manager,
-            &["CREATE INDEX roles_by_built_in ON roles (built_in)"],
-        )
-        .await?;
-        let mut place = String::new();
-        loop {
-            let users = users_after(connection, &place).await?;
-            let Some(last) = users.last() else {
-                return Ok(());
-            };
-            place.clone_from(&last.id);
-            write(connection, &users).await?;
-        }
+        _ => run(transaction, &SQLITE).await?,
+    }
+    // Who holds a permission is also who has the built-in role.
+    run(
+        transaction,
+        &["CREATE INDEX roles_by_built_in ON roles (built_in)"],
+    )
+    .await?;
+    let mut place = String::new();
+    loop {
+        let users = users_after(transaction, &place).await?;
+        let Some(last) = users.last() else {
+            return Ok(());
+        };
+        place.clone_from(&last.id);
+        write(transaction, &users).await?;
     }
 }
 

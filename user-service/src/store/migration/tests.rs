@@ -5,19 +5,15 @@ use identity_kit::{
     migrate::migrate,
     testing::databases,
 };
-use sea_orm_migration::sea_orm::{FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait as _, FromQueryResult, Statement};
 
 use super::*;
 
 /// The schema before usernames had skeletons.
 struct Before;
 
-impl MigratorTrait for Before {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let mut migrations = Migrator::migrations();
-        migrations.truncate(9);
-        migrations
-    }
+impl Schema for Before {
+    const STEPS: &'static [Step] = Migrator::STEPS.first_chunk::<9>().unwrap();
 }
 
 /// More users than one step takes, among them some whose names or addresses are now one.

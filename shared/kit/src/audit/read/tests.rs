@@ -1,38 +1,30 @@
 //! How the engines carry out each list of events, read from their plans, and that each list is what it says.
 
 use sea_orm::{DatabaseTransaction, DbBackend, DbErr, TransactionTrait as _};
-use sea_orm_migration::{MigrationName, MigrationTrait, MigratorTrait, SchemaManager, async_trait};
 
 use super::*;
 use crate::{
     audit,
     database::Database,
+    migrate::{Schema, Step},
     outbox,
     secret::{RootSecret, Secret},
+    steps,
     testing::databases,
 };
 
 struct Migrator;
 
-impl MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(First)]
-    }
+impl Schema for Migrator {
+    const STEPS: &'static [Step] = steps![m0001_first];
 }
 
-struct First;
+mod m0001_first {
+    use super::*;
 
-impl MigrationName for First {
-    fn name(&self) -> &'static str {
-        "m0001_first"
-    }
-}
-
-#[async_trait::async_trait]
-impl MigrationTrait for First {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        outbox::create_tables(manager).await?;
-        audit::create_tables(manager).await
+    pub(super) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+        outbox::create_tables(transaction).await?;
+        audit::create_tables(transaction).await
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, Statement};
-use sea_orm_migration::SchemaManager;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, QueryResult,
+    Statement,
+};
 use serde_json::json;
 
 use crate::{
@@ -78,9 +80,8 @@ pub(super) struct Entry {
 /// # Errors
 ///
 /// The database refused.
-pub async fn create(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    manager
-        .get_connection()
+pub async fn create(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    transaction
         .execute_unprepared(
             "CREATE TABLE feed_watcher (
                 id TEXT PRIMARY KEY,
