@@ -34,3 +34,4 @@ mod subscriptions;
 mod suspension;
 mod telemetry;
 mod timing;
+mod whole;
