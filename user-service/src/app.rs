@@ -41,6 +41,7 @@ use self::prepared::Access;
 pub use self::prepared::{AccessSource, Prepared};
 use crate::{
     config::Config,
+    domain::asker::Askers,
     feed::{ChangeFeed, ChangeHistory, Intake},
     grpc::Context,
     rights::StoredRights,
@@ -184,6 +185,7 @@ impl App {
                 root.derive("request log"),
                 Arc::clone(&entropy),
             )),
+            askers: Askers::new(&root.derive("askers")),
             plans,
             hasher: Arc::new(hasher),
             reserved,

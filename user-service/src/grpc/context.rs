@@ -26,7 +26,7 @@ use tonic::Request;
 
 use crate::{
     domain::{
-        id::UserId, identifier::RequestId, plan::Plans, refusal::Refusal,
+        asker::Askers, id::UserId, identifier::RequestId, plan::Plans, refusal::Refusal,
         reserved::ReservedUsernames, user::UserStatus, username::Username,
     },
     store::{RequestKey, Store},
@@ -47,6 +47,8 @@ pub struct Context {
     pub pages: PageTokens,
     /// Remembers requests that callers may repeat.
     pub requests: Arc<RequestLog>,
+    /// Tells apart who asks for what costs others.
+    pub askers: Askers,
     /// What a subscription can be to.
     pub plans: Plans,
     /// Hashes passwords on threads of its own.

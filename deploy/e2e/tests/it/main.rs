@@ -17,6 +17,7 @@ mod audit;
 mod bad_input;
 mod cargo_dev;
 mod cascade;
+mod erasure;
 mod fire;
 mod import;
 mod internal_link;

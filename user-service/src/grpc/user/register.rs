@@ -15,17 +15,14 @@ use super::super::{
     context::{Context, act},
     fields::failure,
 };
-use crate::{
-    domain::{
-        credential::{PasswordHash, forbidden_passwords},
-        email::Email,
-        email_proof::Registration,
-        id::UserId,
-        text::PersonName,
-        user::NewUser,
-        username::Username,
-    },
-    store::Asker,
+use crate::domain::{
+    credential::{PasswordHash, forbidden_passwords},
+    email::Email,
+    email_proof::Registration,
+    id::UserId,
+    text::PersonName,
+    user::NewUser,
+    username::Username,
 };
 
 /// Accounts that may be begun from one network in an hour.
@@ -53,14 +50,8 @@ pub(super) async fn handle(
     context.spare_reserved(&new.username)?;
     let _place = place(places)?;
     let askers = vec![
-        Asker {
-            name: format!("register {network}"),
-            limit: OF_NETWORK,
-        },
-        Asker {
-            name: "register".to_owned(),
-            limit: OF_ALL,
-        },
+        context.askers.asker("register", &network, OF_NETWORK),
+        context.askers.asker("register", "", OF_ALL),
     ];
     context.store.spend(askers, context.now()).await?;
     let hash = context.hasher.hash(&password, deadline::current()).await?;
