@@ -55,8 +55,10 @@ pub struct Context {
     pub hasher: Arc<HashPool>,
     /// Usernames that no RPC gives away.
     pub reserved: ReservedUsernames,
-    /// Places for those who register on their own; none where nobody may.
-    pub registering: Option<Semaphore>,
+    /// Whether people may register on their own.
+    pub self_registration: bool,
+    /// Places for those who choose the password of an account that they have begun.
+    pub confirming: Semaphore,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.

@@ -287,12 +287,12 @@ async fn registered(world: &World, api: &Api, figure: &Figure) -> String {
         email: figure.email.clone(),
         first_name: figure.first_name.clone(),
         last_name: figure.last_name.clone(),
-        password: figure.password.clone(),
     };
     api.users("").register_user(request).await.unwrap();
     let mails = mail::claim(world).await;
     let request = ConfirmEmailRequest {
         token: mails[0].token.clone(),
+        password: figure.password.clone(),
     };
     let answer = api.users("").confirm_email(request).await;
     answer.unwrap().into_inner().user_id

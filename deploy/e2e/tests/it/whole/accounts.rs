@@ -15,7 +15,7 @@ pub(super) fn begin_and_move(story: &Story) {
     let password = random_password().unwrap();
     let begun = json!({
         "username": "ada", "email": "ada@example.org", "first_name": "Ada",
-        "last_name": "Lovelace", "password": password,
+        "last_name": "Lovelace",
     });
     let until = story.by(None, REGISTER, begun.clone());
     text(&until, "/expireTime");
@@ -31,7 +31,9 @@ pub(super) fn begin_and_move(story: &Story) {
             ("/mails/0/expireTime", until["expireTime"].clone()),
         ],
     );
-    let proof = json!({"token": text(&mails, "/mails/0/token")});
+    let token = text(&mails, "/mails/0/token");
+    story.refused(None, CONFIRM, json!({"token": token}), "INVALID_FIELDS");
+    let proof = json!({"token": token, "password": password});
     let confirmed = story.by(None, CONFIRM, proof.clone());
     let id = text(&confirmed, "/userId");
     story.refused(None, CONFIRM, proof, "EMAIL_TOKEN_INVALID");
