@@ -1,5 +1,5 @@
 //! One journey through every RPC of `identity.user.v1`, by grpcurl alone: each succeeds at least once, says what it
-//! should, and what it writes is seen by another.
+//! should, and what it writes is seen by another; and each refuses once what it should.
 
 mod accounts;
 mod bulk;
@@ -12,7 +12,7 @@ mod rights;
 mod story;
 mod types;
 
-use std::collections::BTreeSet;
+use std::{cell::RefCell, collections::BTreeSet};
 
 use identity_dev::service::Link;
 use identity_proto::DESCRIPTOR_SET;
@@ -33,20 +33,21 @@ async fn every_rpc_of_user_service_has_its_place_in_one_journey(store: Store) {
     world.start().await;
     let tale = Story::of(&world, program);
     // grpcurl is waited for, so it runs where waiting does no harm.
-    let told = tokio::task::spawn_blocking(move || travel(tale))
-        .await
-        .unwrap();
+    let travelled = tokio::task::spawn_blocking(move || travel(tale));
+    let [told, denied] = travelled.await.unwrap();
     let contract = rpcs_of_the_contract();
     let left_out: Vec<_> = contract.difference(&told).collect();
     assert!(
         left_out.is_empty(),
         "give {left_out:?} a place in the journey"
     );
+    let unrefused: Vec<_> = contract.difference(&denied).collect();
+    assert!(unrefused.is_empty(), "see {unrefused:?} refuse something");
     world.dispose().await;
 }
 
-/// The whole way; the answer is which RPCs have succeeded.
-fn travel(story: Story) -> BTreeSet<String> {
+/// The whole way; the answer is which RPCs have succeeded, and which have refused.
+fn travel(story: Story) -> [BTreeSet<String>; 2] {
     let begin = record::follow_from_the_start(&story);
     let researcher = types::set_up(&story);
     let grace = people::settle(&story, &researcher);
@@ -59,7 +60,7 @@ fn travel(story: Story) -> BTreeSet<String> {
     bulk::goes_in_and_comes_out(&story);
     let gone = farewell::is_for_good(&story, &ivan);
     record::tells_everything(&story, &begin, &ivan, &gone);
-    story.told.into_inner()
+    [story.told, story.denied].map(RefCell::into_inner)
 }
 
 /// Every RPC of the package, as `Service/Method`.

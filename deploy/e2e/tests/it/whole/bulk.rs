@@ -55,6 +55,8 @@ pub(super) fn goes_in_and_comes_out(story: &Story) {
     story.stream_refused(IMPORT, &messages[1..], "INVALID_FIELDS");
 
     let exported = story.stream(EXPORT, &[json!({})]);
+    let forged = json!({"min_revision": "forged"});
+    story.stream_refused(EXPORT, &[forged], "INVALID_FIELDS");
     let (last, pages) = exported.split_last().unwrap();
     text(last, "/revision");
     assert_eq!(last.pointer("/users"), None, "{last}");

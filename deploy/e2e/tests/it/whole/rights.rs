@@ -72,6 +72,8 @@ fn permissions_are_kept(story: &Story, id: &str) {
     story.admin_refused(UPDATE_PERMISSION, message, "ETAG_MISMATCH");
     let listed = story.admin(LIST_PERMISSIONS, json!({"name": "reports.read"}));
     assert_eq!(listed["permissions"], json!([updated["permission"]]));
+    let forged = json!({"page_token": "forged"});
+    story.admin_refused(LIST_PERMISSIONS, forged, "INVALID_FIELDS");
     let nobody = json!({"permission_id": NOBODY});
     story.admin_refused(GET_PERMISSION, nobody, "PERMISSION_NOT_FOUND");
 }
@@ -103,6 +105,8 @@ fn role(story: &Story, read: &str) -> String {
     );
     assert_eq!(read["role"], updated["role"]);
     assert_eq!(read["permissions"], json!(["reports.read"]));
+    let negative = json!({"page_size": -1});
+    story.admin_refused(LIST_ROLES, negative, "INVALID_FIELDS");
     let listed = story.admin(LIST_ROLES, json!({}));
     let names = each(&listed, "/roles", "/name");
     assert!(names.is_sorted(), "{names:?}");
@@ -133,6 +137,8 @@ fn through_a_role(story: &Story, grace: &Person, analyst: &str) {
             ("/grantingRoles", json!(["admin", "analyst"])),
         ],
     );
+    let other = json!({"user_id": NOBODY, "permissions": ["reports.read"]});
+    story.refused(Some(&grace.token), CHECK, other, "NOT_FOUND");
     let gift = json!({"user_id": grace.id, "role_ids": [analyst]});
     let given = story.admin(ASSIGN, gift.clone());
     says(&given, &[("/assignedCount", json!(1))]);

@@ -4,6 +4,7 @@ use std::{
     borrow::Borrow,
     cell::RefCell,
     collections::BTreeSet,
+    fmt::Debug,
     fs,
     io::Write as _,
     ops::ControlFlow,
@@ -40,6 +41,8 @@ pub(super) struct Story {
     protoset: NamedTempFile,
     /// The RPCs that have succeeded, as `Service/Method`.
     pub(super) told: RefCell<BTreeSet<String>>,
+    /// Those that have been refused.
+    pub(super) denied: RefCell<BTreeSet<String>>,
 }
 
 /// Somebody with a live token.
@@ -72,6 +75,7 @@ impl Story {
             service_key: format!("x-service-key: {}", key.trim()),
             protoset,
             told: RefCell::default(),
+            denied: RefCell::default(),
         }
     }
 
@@ -101,7 +105,7 @@ impl Story {
     pub(super) fn stream_refused(&self, rpc: &str, messages: &[Value], reason: &str) {
         let admin = Some(self.admin.as_str());
         let answers = self.users.call_stream(&full(rpc), messages, admin);
-        refused_with(rpc, answers, reason);
+        self.refused_with(rpc, answers, reason);
     }
 
     /// auth-service calls on the internal listener, and succeeds.
@@ -124,7 +128,7 @@ impl Story {
             std::slice::from_ref(message.borrow()),
             &self.inside(),
         );
-        refused_with(rpc, answers, reason);
+        self.refused_with(rpc, answers, reason);
     }
 
     /// Somebody without a key calls on the internal listener, and is refused.
@@ -134,7 +138,7 @@ impl Story {
         let answers =
             self.internal
                 .call_with(&full(rpc), std::slice::from_ref(message.borrow()), &flags);
-        refused_with(rpc, answers, "SERVICE_IDENTITY_REQUIRED");
+        self.refused_with(rpc, answers, "SERVICE_IDENTITY_REQUIRED");
     }
 
     /// auth-service listens on the internal listener for as long as it has something to say.
@@ -159,7 +163,7 @@ impl Story {
         message: impl Borrow<Value>,
         reason: &str,
     ) {
-        refused_with(
+        self.refused_with(
             rpc,
             self.users.call(&full(rpc), message.borrow(), token),
             reason,
@@ -184,7 +188,7 @@ impl Story {
     #[track_caller]
     pub(super) fn login_refused(&self, identifier: &str, password: &str, reason: &str) {
         let login = json!({"identifier": identifier, "password": password});
-        refused_with("Login", self.auth.call(LOGIN, &login, None), reason);
+        self.refused_with("Login", self.auth.call(LOGIN, &login, None), reason);
     }
 
     /// Logs somebody in for the first time, who chooses a password; the answer is that and the access token.
@@ -212,12 +216,13 @@ impl Story {
         self.told.borrow_mut().insert(rpc.to_owned());
         answer
     }
-}
 
-#[track_caller]
-fn refused_with<T: std::fmt::Debug>(rpc: &str, answer: Result<T, Refusal>, reason: &str) {
-    let refusal = answer.expect_err(rpc);
-    assert!(refusal.has_reason(reason), "{rpc}: {}", refusal.text);
+    #[track_caller]
+    fn refused_with<T: Debug>(&self, rpc: &str, answer: Result<T, Refusal>, reason: &str) {
+        let refusal = answer.expect_err(rpc);
+        assert!(refusal.has_reason(reason), "{rpc}: {}", refusal.text);
+        self.denied.borrow_mut().insert(rpc.to_owned());
+    }
 }
 
 fn full(rpc: &str) -> String {

@@ -37,6 +37,8 @@ pub(super) fn set_up(story: &Story) -> String {
     assert_eq!(read["userType"], created["userType"]);
     let listed = story.admin(LIST, json!({"page_size": 1}));
     assert_eq!(each(&listed, "/userTypes", "/name").len(), 1);
+    let forged = json!({"page_token": "forged"});
+    story.admin_refused(LIST, forged, "INVALID_FIELDS");
     let next = json!({"page_size": 500, "page_token": text(&listed, "/nextPageToken")});
     let rest = story.admin(LIST, next);
     let names = [
