@@ -13,9 +13,13 @@ use identity_proto::user::v1::{
     AwaitRevisionRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest,
 };
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::harness::{
-    Store, World,
+    Replica, Store, World,
     person::{refresh, refused},
     store::execute,
 };
@@ -71,7 +75,7 @@ async fn nothing_of_a_deleted_person_is_in_a_database_or_a_log(store: Store) {
     let [user, auth] = databases(&world).await;
     assert_eq!(needles.found(&user), BTreeSet::new(), "in user-service");
     assert_eq!(needles.found(&auth), BTreeSet::new(), "in auth-service");
-    nothing_is_logged(&world, &needles);
+    nothing_is_logged(&world, &needles).await;
     the_chain_holds(&world);
 
     // What stood there again would be found.
@@ -119,7 +123,7 @@ async fn everything_stands_where_it_should(
             );
         }
     }
-    nothing_is_logged(world, needles);
+    nothing_is_logged(world, needles).await;
     let log = String::from_utf8(world.user.log()).unwrap();
     assert!(log.contains("\"level\":\"DEBUG\""), "the log is loud");
     let auth = String::from_utf8(world.auth.log()).unwrap();
@@ -135,8 +139,10 @@ async fn databases(world: &World) -> [Vec<u8>; 2] {
     dumps.try_into().unwrap()
 }
 
-fn nothing_is_logged(world: &World, needles: &Needles) {
+async fn nothing_is_logged(world: &World, needles: &Needles) {
     for replica in [&world.user, &world.auth] {
+        let metrics = metrics(replica).await;
+        assert_eq!(needles.found(metrics.as_bytes()), BTreeSet::new());
         let log = replica.log();
         let found = needles.found(&log);
         assert!(
@@ -146,6 +152,18 @@ fn nothing_is_logged(world: &World, needles: &Needles) {
             needles.line(&log)
         );
     }
+}
+
+/// What a service counts, as it shows it.
+async fn metrics(replica: &Replica) -> String {
+    let address = replica.launch.endpoints.admin;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("rpc_server_call_duration"), "{answer}");
+    answer
 }
 
 /// Deletes somebody and waits until auth-service has heard of it.
