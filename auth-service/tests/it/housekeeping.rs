@@ -333,7 +333,7 @@ async fn subjects(database: &Database) -> Vec<(String, u64)> {
         .collect()
 }
 
-async fn rows(database: &Database, table: &str) -> u64 {
+pub(crate) async fn rows(database: &Database, table: &str) -> u64 {
     let reader = database.reader();
     let sql = format!("SELECT COUNT(*) AS rows FROM {table}");
     let row = reader
