@@ -154,7 +154,6 @@ impl<'a> Life<'a> {
         let mut users = world.api.users(&world.admin);
         let search = ListUsersRequest {
             query: self.figure.stem.to_owned(),
-            permission: String::new(),
             estimate_total: true,
             ..ListUsersRequest::default()
         };

@@ -9,7 +9,7 @@ use super::story::{Person, Story, says, text};
 const WATCH: &str = "ChangeFeedService/Watch";
 const LIST: &str = "AuditService/ListAuditEvents";
 
-/// What can change, but for what only a changed contract has.
+/// Everything that the feed can tell.
 const KINDS: [&str; 12] = [
     "passwordChanged",
     "permissionChanged",
