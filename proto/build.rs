@@ -6,7 +6,6 @@ use std::{env, error::Error, fs, path::PathBuf};
 const SECRET_MESSAGES: &[&str] = &[
     ".identity.user.v1.CreateUserRequest",
     ".identity.user.v1.ImportedUser",
-    ".identity.user.v1.RegisterUserRequest",
     ".identity.user.v1.ConfirmEmailRequest",
     ".identity.user.v1.PendingMail",
     ".identity.user.v1.GetCredentialResponse",

@@ -19,7 +19,7 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(30);
 /// Between two looks where the last one found something: half of the shortest life that anything has.
 const SOON: Duration = Duration::from_secs(5);
-/// Between two trims of the feed.
+/// Between two trims of the feed, and two emptyings of the log of an SQLite database.
 const TRIM_EVERY: Duration = Duration::from_mins(10);
 /// How long the feed keeps its events: a watcher that was away for longer takes a snapshot.
 const KEEP_EVENTS: Duration = Duration::from_hours(24);
@@ -56,13 +56,21 @@ impl Housekeeping {
         cancel.run_until_cancelled(work).await;
     }
 
-    /// Gives how many rows were over.
-    async fn turn(&self, trimmed_at: &mut Option<Timestamp>) -> Result<u64, StoreError> {
+    /// Removes what is over now, and what was removed before from the log of an `SQLite` database, in which it still
+    /// stands. Gives how many rows were over.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn turn(&self, trimmed_at: &mut Option<Timestamp>) -> Result<u64, StoreError> {
         let now = self.clock.now();
         prune(&self.memory, now);
         let touched = sweep(&self.database, now, &self.policy).await?;
         if trimmed_at.is_none_or(|last| last.plus(TRIM_EVERY) <= now) {
             outbox::trim(&self.database, now.minus(KEEP_EVENTS)).await?;
+            if !self.database.checkpoint().await? {
+                tracing::debug!("the log of the database was not emptied: somebody reads it");
+            }
             *trimmed_at = Some(now);
         }
         Ok(touched)

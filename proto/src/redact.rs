@@ -41,8 +41,7 @@ redact! {
         external_id, username, email, email_verified, first_name, last_name, phone, address, user_type, roles,
         status; password_hash
     }
-    user::RegisterUserRequest { username, email, first_name, last_name; password }
-    user::ConfirmEmailRequest { ; token }
+    user::ConfirmEmailRequest { ; token, password }
     user::PendingMail { mail_id, purpose, email, expire_time; token }
     user::GetCredentialResponse {
         password_change_required, credential_version, access; password_hash, forbidden_passwords

@@ -41,6 +41,7 @@ use self::prepared::Access;
 pub use self::prepared::{AccessSource, Prepared};
 use crate::{
     config::Config,
+    domain::asker::Askers,
     feed::{ChangeFeed, ChangeHistory, Intake},
     grpc::Context,
     rights::StoredRights,
@@ -84,8 +85,8 @@ const SHORT_METHODS: [&str; 6] = [
     "/identity.user.v1.CredentialService/GetAccessSnapshot",
 ];
 
-/// How many strangers' passwords are hashed at once for accounts that they begin.
-const REGISTERING: usize = 2;
+/// How many passwords are hashed at once for accounts that people begin on their own.
+const CONFIRMING: usize = 2;
 
 /// The name of the feed in consistency tokens.
 const FEED: &str = "user";
@@ -184,13 +185,12 @@ impl App {
                 root.derive("request log"),
                 Arc::clone(&entropy),
             )),
+            askers: Askers::new(&root.derive("askers")),
             plans,
             hasher: Arc::new(hasher),
             reserved,
-            registering: config
-                .people
-                .self_registration
-                .then(|| Semaphore::new(REGISTERING)),
+            self_registration: config.people.self_registration,
+            confirming: Semaphore::new(CONFIRMING),
             clock: Arc::clone(&clock),
             entropy,
         });

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod address;
+pub mod asker;
 pub mod audit;
 pub mod change;
 pub mod credential;

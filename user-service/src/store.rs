@@ -43,7 +43,6 @@ mod user_list;
 mod user_type;
 
 pub use access::{CredentialKey, FullUser};
-pub use asking_budget::Asker;
 pub use audit::Audit;
 pub use ends::ENDED_AT_ONCE;
 pub use error::Error;

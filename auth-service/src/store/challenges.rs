@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use identity_guard::clock::Timestamp;
+use identity_guard::{clock::Timestamp, position::Position};
 use identity_kit::database::{Database, StoreError};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 
 use super::{
+    endings::Ending,
     entity::challenge,
-    throttles,
+    subjects, throttles,
     values::{micros, statement, to_column, to_count, to_small_column, to_small_count},
 };
 use crate::domain::{
@@ -17,10 +18,11 @@ use crate::domain::{
     id::{TokenId, UserId},
     opaque_token::SecretHash,
     policy::SessionPolicy,
-    throttle::{LoginKeys, ThrottleLimits},
+    throttle::LoginKeys,
 };
 
-/// Keeps a new challenge, and settles the attempt that it is the success of.
+/// Keeps a new challenge, and settles the attempt that it is the success of; `false` when the user has changed since
+/// the credential was read. So a login that is under way leaves nothing of somebody who is erased meanwhile.
 ///
 /// # Errors
 ///
@@ -28,24 +30,33 @@ use crate::domain::{
 pub async fn insert(
     database: &Database,
     new: &Challenge,
+    read_at: &Position,
     attempt: &LoginKeys,
-    limits: &ThrottleLimits,
+    policy: &SessionPolicy,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let work = Arc::new((new.clone(), attempt.clone(), *limits));
-    database
+) -> Result<bool, StoreError> {
+    let ending = Ending::new(new.user_id.clone(), now, policy);
+    let work = Arc::new((new.clone(), read_at.clone(), attempt.clone(), ending));
+    let limits = policy.throttle;
+    let written = database
         .write(move |transaction| {
             let work = Arc::clone(&work);
             Box::pin(async move {
-                let (new, attempt, limits) = (&work.0, &work.1, &work.2);
+                let (new, read_at, attempt, ending) = (&work.0, &work.1, &work.2, &work.3);
+                // The subject first, as whoever ends everything does.
+                subjects::lock(transaction, ending, Some(read_at)).await?;
+                if subjects::is_beyond(transaction, &new.user_id, read_at).await? {
+                    return Ok(false);
+                }
                 challenge::Entity::insert(to_row(new))
                     .exec_without_returning(transaction)
                     .await?;
-                throttles::succeed_in(transaction, attempt, limits, now).await
+                throttles::succeed_in(transaction, attempt, &limits, now).await?;
+                Ok::<_, StoreError>(true)
             })
         })
         .await?;
-    Ok(())
+    Ok(written.value)
 }
 
 /// The challenge of a token's public part.

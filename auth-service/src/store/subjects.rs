@@ -50,6 +50,21 @@ pub(super) async fn lock(
     Ok(())
 }
 
+/// Whether a locked subject has come further than a position that it was moved to.
+pub(super) async fn is_beyond(
+    connection: &impl ConnectionTrait,
+    user_id: &UserId,
+    position: &Position,
+) -> Result<bool, StoreError> {
+    const AT: &str = "SELECT user_revision FROM subjects WHERE user_id = $1 AND user_epoch = $2";
+    let values = [user_id.as_str().into(), position.epoch.as_str().into()];
+    let row = connection
+        .query_one_raw(statement(connection, AT, values))
+        .await?
+        .ok_or_else(|| StoreError::Corrupt("a locked subject is gone".to_owned()))?;
+    Ok(row.try_get::<i64>("", "user_revision")? > to_column(position.revision))
+}
+
 /// Ends all tokens of the generations so far of a locked subject; they are remembered for as long as any of them.
 pub(super) async fn raise_generation(
     connection: &impl ConnectionTrait,

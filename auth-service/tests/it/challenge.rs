@@ -3,10 +3,28 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use auth_service::{
-    domain::{account::PasswordHash, id::UserId, policy::SessionPolicy},
-    store::{mint, sessions},
+    domain::{
+        account::PasswordHash,
+        challenge as opened,
+        client::{ClientContext, ClientId},
+        id::UserId,
+        opaque_token::{OpaqueToken, TokenKind},
+        policy::SessionPolicy,
+        user_change::UserChange,
+    },
+    store::{
+        challenges,
+        migration::Migrator,
+        mint, sessions,
+        user_feed::{self, PlacedChange},
+    },
 };
-use identity_guard::{clock::Clock as _, status::ErrorReason};
+use identity_guard::{
+    clock::{Clock as _, SystemClock},
+    position::Position,
+    status::ErrorReason,
+};
+use identity_kit::{entropy::SystemEntropy, outbox::Cursor, testing::databases};
 use identity_proto::auth::v1::{
     Challenge, ContinueLoginRequest, PasswordChangeAnswer, TokenSet,
     continue_login_request::Answer, continue_login_response, login_response,
@@ -15,7 +33,8 @@ use tonic::{Code, Status};
 
 use crate::{
     harness::{ADA, NEW_PASSWORD, PASSWORD, Service, hash, refused, worlds},
-    mint::new_session,
+    housekeeping::rows,
+    mint::{attempt, eve, new_session},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,6 +66,41 @@ async fn a_password_of_somebody_else_must_be_changed_first() {
             ErrorReason::RefreshTokenInvalid,
         );
         service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_under_way_leaves_no_challenge_of_somebody_who_is_deleted_meanwhile() {
+    let policy = SessionPolicy::default();
+    for database in databases::<Migrator>().await {
+        let now = SystemClock.now();
+        let cursor = |revision| Cursor {
+            position: Position::new("a", revision),
+            nonce: None,
+        };
+        user_feed::advance(&database, None, cursor(5))
+            .await
+            .unwrap();
+        let client = || ClientContext::new(ClientId::trusted("web"), String::new(), "");
+        let insert = async |read_at| {
+            let token = OpaqueToken::generate(TokenKind::Challenge, &SystemEntropy);
+            let new = opened::Challenge::open(&token, eve(), 1, client(), now, &policy);
+            let read_at = Position::new("a", read_at);
+            challenges::insert(&database, &new, &read_at, &attempt(), &policy, now)
+                .await
+                .unwrap()
+        };
+        assert!(insert(6).await);
+        let deleted = PlacedChange {
+            cursor: cursor(7),
+            change: UserChange::Deleted(eve()),
+        };
+        user_feed::apply(&database, vec![deleted], &policy, now)
+            .await
+            .unwrap();
+        assert_eq!(rows(&database, "challenges").await, 0);
+        assert!(!insert(6).await, "it was read before the deletion");
+        assert_eq!(rows(&database, "challenges").await, 0);
     }
 }
 

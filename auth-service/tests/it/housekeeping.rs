@@ -1,23 +1,24 @@
 //! What is over goes, and nothing comes back to life for it.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use auth_service::{
     domain::{account::AccountStatus, id::UserId, policy::SessionPolicy},
+    housekeeping::Housekeeping,
     store::{
         endings::{self, Ending},
         housekeeping::sweep,
         migration::Migrator,
-        mint, sessions,
+        mint, sessions, user_feed,
     },
 };
 use identity_guard::{
-    clock::{Clock as _, SystemClock},
+    clock::{Clock as _, SharedClock, SystemClock},
     position::Position,
 };
 use identity_kit::{
     database::{Database, StoreError},
-    testing::databases,
+    testing::{TestDatabase, databases},
 };
 use identity_proto::auth::v1::RevokeAllSessionsRequest;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
@@ -241,6 +242,46 @@ async fn a_look_that_finds_nothing_writes_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_erased_is_in_no_file_after_the_next_turn() {
+    const AGENT: &str = "zebedee-browser/1.0";
+    const SESSION: &str = "INSERT INTO sessions (id, user_id, client_id, ip_address, user_agent, generation, amr, \
+        authenticated_at, created_at, refreshed_at, idle_expires_at, expires_at, token_expires_at, \
+        current_token_id, due_at) \
+        VALUES ('s', 'zebedee', '', '', 'zebedee-browser/1.0', 1, '[]', 0, 0, 0, 0, 0, 0, '', 0)";
+    let policy = SessionPolicy::default();
+    let test = TestDatabase::sqlite::<Migrator>().await;
+    let (database, file) = (test.database().clone(), test.file().unwrap());
+    let log = file.with_file_name("test.db-wal");
+    let has = |file: &Path| {
+        let bytes = std::fs::read(file).unwrap();
+        bytes
+            .windows(AGENT.len())
+            .any(|text| text == AGENT.as_bytes())
+    };
+    database
+        .write(|transaction| {
+            Box::pin(async move {
+                transaction.execute_unprepared(SESSION).await?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .await
+        .unwrap();
+    let clock: SharedClock = Arc::new(SystemClock);
+    let zebedee = Ending::new(UserId::trusted("zebedee"), clock.now(), &policy);
+    user_feed::erase(&database, &zebedee).await.unwrap();
+    assert!(has(&log), "it stands in the log until that is emptied");
+    let housekeeping = Housekeeping {
+        database,
+        memory: Arc::default(),
+        clock,
+        policy,
+    };
+    housekeeping.turn(&mut None).await.unwrap();
+    assert!(!has(&log) && !has(&file));
+}
+
 /// Keeps everybody else from writing.
 enum Lock {
     Sqlite { _holder: SqliteConnection },
@@ -292,7 +333,7 @@ async fn subjects(database: &Database) -> Vec<(String, u64)> {
         .collect()
 }
 
-async fn rows(database: &Database, table: &str) -> u64 {
+pub(crate) async fn rows(database: &Database, table: &str) -> u64 {
     let reader = database.reader();
     let sql = format!("SELECT COUNT(*) AS rows FROM {table}");
     let row = reader

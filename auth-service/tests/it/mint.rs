@@ -75,11 +75,11 @@ pub(crate) fn new_session(
     }
 }
 
-fn eve() -> UserId {
+pub(crate) fn eve() -> UserId {
     UserId::trusted(EVE)
 }
 
-fn attempt() -> LoginKeys {
+pub(crate) fn attempt() -> LoginKeys {
     let keys = ThrottleKeys::new(&[7; 32]);
     let identifier = LoginIdentifier::parse("eve").unwrap();
     LoginKeys {

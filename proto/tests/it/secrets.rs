@@ -56,8 +56,7 @@ macro_rules! secrets {
 const SECRETS: &[Shown] = secrets! {
     "identity.user.v1" user::CreateUserRequest { password }
     "identity.user.v1" user::ImportedUser { password_hash }
-    "identity.user.v1" user::RegisterUserRequest { password }
-    "identity.user.v1" user::ConfirmEmailRequest { token }
+    "identity.user.v1" user::ConfirmEmailRequest { token, password }
     "identity.user.v1" user::PendingMail { token }
     "identity.user.v1" user::GetCredentialResponse { password_hash, forbidden_passwords }
     "identity.user.v1" user::SetPasswordHashRequest { password_hash }

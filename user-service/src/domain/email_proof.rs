@@ -9,7 +9,7 @@ use identity_kit::entropy::{self, Entropy};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::{credential::PasswordHash, email::Email, problem::Problem, user::NewUser};
+use super::{email::Email, problem::Problem, user::NewUser};
 
 /// Bytes of the secret part.
 const SECRET: usize = 32;
@@ -102,13 +102,13 @@ impl fmt::Debug for EmailToken {
     }
 }
 
-/// An account that somebody has begun.
+/// What waits for a proof.
 #[derive(Clone, Debug)]
-pub struct Registration {
-    /// The user to be.
-    pub user: NewUser,
-    /// The password.
-    pub hash: PasswordHash,
+pub enum Begun {
+    /// An account: the user to be, who has no password before the address is proven.
+    Account(Box<NewUser>),
+    /// The new address of a user.
+    Change(Email),
 }
 
 /// What a mail is about.

@@ -26,7 +26,7 @@ use tonic::Request;
 
 use crate::{
     domain::{
-        id::UserId, identifier::RequestId, plan::Plans, refusal::Refusal,
+        asker::Askers, id::UserId, identifier::RequestId, plan::Plans, refusal::Refusal,
         reserved::ReservedUsernames, user::UserStatus, username::Username,
     },
     store::{RequestKey, Store},
@@ -47,14 +47,18 @@ pub struct Context {
     pub pages: PageTokens,
     /// Remembers requests that callers may repeat.
     pub requests: Arc<RequestLog>,
+    /// Tells apart who asks for what costs others.
+    pub askers: Askers,
     /// What a subscription can be to.
     pub plans: Plans,
     /// Hashes passwords on threads of its own.
     pub hasher: Arc<HashPool>,
     /// Usernames that no RPC gives away.
     pub reserved: ReservedUsernames,
-    /// Places for those who register on their own; none where nobody may.
-    pub registering: Option<Semaphore>,
+    /// Whether people may register on their own.
+    pub self_registration: bool,
+    /// Places for those who choose the password of an account that they have begun.
+    pub confirming: Semaphore,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.

@@ -6,21 +6,12 @@ use identity_kit::clock::Timestamp;
 use sea_orm::{ConnectionTrait, Statement, Value};
 
 use super::{Error, Store, audit, rights::Touched};
-use crate::domain::refusal::Refusal;
+use crate::domain::{asker::Asker, refusal::Refusal};
 
 /// How long a budget lasts.
 const HOUR: Duration = Duration::from_hours(1);
 /// The most budgets that are forgotten in one statement.
 const AT_ONCE: u64 = 1_000;
-
-/// Who asks, and how often they may in an hour.
-#[derive(Clone, Debug)]
-pub struct Asker {
-    /// A network, a user, or everybody.
-    pub name: String,
-    /// Most times in an hour.
-    pub limit: i64,
-}
 
 impl Store {
     /// Counts one more asking of each, unless one of them has asked too often.
@@ -38,7 +29,7 @@ impl Store {
                     let places: Vec<_> = (0..askers.len())
                         .map(|place| format!("(${}, $1, 1)", place + 2))
                         .collect();
-                    let names = askers.iter().map(|asker| Value::from(asker.name.as_str()));
+                    let keys = askers.iter().map(|asker| Value::from(asker.key.as_str()));
                     let rows = transaction
                         .query_all_raw(Statement::from_sql_and_values(
                             transaction.get_database_backend(),
@@ -48,13 +39,13 @@ impl Store {
                                  RETURNING asker, spent",
                                 places.join(", ")
                             ),
-                            [Value::from(hour)].into_iter().chain(names),
+                            [Value::from(hour)].into_iter().chain(keys),
                         ))
                         .await?;
                     for row in rows {
-                        let (name, spent): (String, i64) =
+                        let (key, spent): (String, i64) =
                             (row.try_get("", "asker")?, row.try_get("", "spent")?);
-                        let is_over = |asker: &Asker| asker.name == name && spent > asker.limit;
+                        let is_over = |asker: &Asker| asker.key == key && spent > asker.limit;
                         if askers.iter().any(is_over) {
                             let next = Timestamp::from_seconds((hour + 1) * HOUR.as_secs().cast_signed());
                             return Err(Refusal::TooManyAttempts(next.since(now)).into());

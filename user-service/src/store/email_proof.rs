@@ -24,7 +24,7 @@ use super::{
 use crate::domain::{
     credential::PasswordHash,
     email::Email,
-    email_proof::{EmailToken, LIFE, Registration},
+    email_proof::{Begun, EmailToken, LIFE},
     id::UserId,
     refusal::Refusal,
     text::PersonName,
@@ -45,16 +45,15 @@ impl Store {
         &self,
         act: Act,
         id: String,
-        registration: Registration,
+        new: NewUser,
         now: Timestamp,
     ) -> Result<Timestamp, Error> {
         let done = self.write(
             act,
             Touched::Nothing,
-            (id, registration),
-            move |transaction, _, (id, registration)| {
+            (id, new),
+            move |transaction, _, (id, new)| {
                 Box::pin(async move {
-                    let new = &registration.user;
                     users::refuse_taken_username(transaction, &new.username, &new.id).await?;
                     email_proof::Entity::delete_many()
                         .filter(email_proof::Column::UsernameKey.eq(new.username.key()))
@@ -66,7 +65,6 @@ impl Store {
                         username_key: Set(Some(new.username.key())),
                         first_name: Set(Some(new.first_name.as_str().to_owned())),
                         last_name: Set(Some(new.last_name.as_str().to_owned())),
-                        password_hash: Set(Some(registration.hash.expose().to_owned())),
                         ..waiting(id, &new.id, &new.email, now)
                     };
                     insert(transaction, row).await?;
@@ -113,7 +111,19 @@ impl Store {
         Ok(done.await?.value)
     }
 
-    /// Proves an address by its token: what waited for that happens, once.
+    /// What waits for the proof of a token.
+    ///
+    /// # Errors
+    /// `EmailTokenInvalid`.
+    pub async fn find_begun(&self, token: &EmailToken, now: Timestamp) -> Result<Begun, Error> {
+        let row = email_proof::Entity::find_by_id(token.id())
+            .one(self.database.reader())
+            .await?;
+        begun(good(row, token, now)?)
+    }
+
+    /// Proves an address by its token: what waited for that happens, once. An account needs the hash of its password,
+    /// a change of an address has none.
     ///
     /// # Errors
     /// `EmailTokenInvalid`, `UsernameTaken`, `EmailTaken`.
@@ -121,45 +131,37 @@ impl Store {
         &self,
         act: Act,
         token: EmailToken,
+        hash: Option<PasswordHash>,
         now: Timestamp,
     ) -> Result<Done<UserId>, Error> {
         self.write(
             act,
             Touched::Nothing,
-            token,
-            move |transaction, scribe, token| {
+            (token, hash),
+            move |transaction, scribe, (token, hash)| {
                 Box::pin(async move {
                     let row = email_proof::Entity::find_by_id(token.id())
                         .lock_exclusive()
                         .one(transaction)
-                        .await?
-                        .ok_or(Refusal::EmailTokenInvalid)?;
-                    let is_good = row
-                        .secret_hash
-                        .as_deref()
-                        .is_some_and(|stored| token.matches(stored));
-                    if !is_good || row.expires_at <= now.as_micros() {
-                        return Err(Refusal::EmailTokenInvalid.into());
-                    }
+                        .await?;
+                    let row = good(row, token, now)?;
                     email_proof::Entity::delete_by_id(token.id())
                         .exec(transaction)
                         .await?;
                     let id = UserId::stored(row.user_id.clone());
-                    match begun(row)? {
-                        Begun::Account(registration) => {
-                            let password = (registration.hash, false);
-                            let user = users::insert_as(
-                                transaction,
-                                &registration.user,
-                                Some(&password),
-                                true,
-                                now,
-                            )
-                            .await?;
+                    match (begun(row)?, hash) {
+                        (Begun::Account(new), Some(hash)) => {
+                            let password = Some((hash.clone(), false));
+                            let user =
+                                users::insert_as(transaction, &new, password.as_ref(), true, now)
+                                    .await?;
                             scribe.done_to(transaction, audit::user(&id), difference(None, &user));
                         }
-                        Begun::Change(email) => {
+                        (Begun::Change(email), None) => {
                             change_email(transaction, scribe, &id, email, now).await?;
+                        }
+                        (Begun::Account(_), None) | (Begun::Change(_), Some(_)) => {
+                            return Err(Refusal::EmailTokenInvalid.into());
                         }
                     }
                     Ok(id)
@@ -299,7 +301,6 @@ fn waiting(id: &str, user_id: &UserId, email: &Email, now: Timestamp) -> email_p
         username_key: Set(None),
         first_name: Set(None),
         last_name: Set(None),
-        password_hash: Set(None),
         secret_hash: Set(None),
         claims: Set(0),
         claimed_until: Set(now.as_micros()),
@@ -355,32 +356,36 @@ async fn change_email(
     Ok(())
 }
 
-/// What waits for a proof.
-enum Begun {
-    Account(Box<Registration>),
-    Change(Email),
+/// The row of a token that is good now.
+fn good(
+    row: Option<email_proof::Model>,
+    token: &EmailToken,
+    now: Timestamp,
+) -> Result<email_proof::Model, Refusal> {
+    row.filter(|row| {
+        let secret_hash = row.secret_hash.as_deref();
+        secret_hash.is_some_and(|stored| token.matches(stored)) && row.expires_at > now.as_micros()
+    })
+    .ok_or(Refusal::EmailTokenInvalid)
 }
 
 fn begun(row: email_proof::Model) -> Result<Begun, Error> {
     let email = Email::stored(row.email);
-    let (Some(username), Some(hash)) = (row.username, row.password_hash) else {
+    let Some(username) = row.username else {
         return Ok(Begun::Change(email));
     };
     let name = |name: Option<String>| {
         name.map(PersonName::stored)
             .ok_or_else(|| corrupt("a registration has no name"))
     };
-    Ok(Begun::Account(Box::new(Registration {
-        user: NewUser {
-            id: UserId::stored(row.user_id),
-            username: Username::stored(username),
-            email,
-            first_name: name(row.first_name)?,
-            last_name: name(row.last_name)?,
-            phone: None,
-            address: None,
-            user_type_id: None,
-        },
-        hash: PasswordHash::stored(hash),
+    Ok(Begun::Account(Box::new(NewUser {
+        id: UserId::stored(row.user_id),
+        username: Username::stored(username),
+        email,
+        first_name: name(row.first_name)?,
+        last_name: name(row.last_name)?,
+        phone: None,
+        address: None,
+        user_type_id: None,
     })))
 }

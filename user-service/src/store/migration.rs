@@ -24,6 +24,7 @@ mod m0017_audit;
 mod m0020_username_skeletons;
 mod m0021_user_search;
 mod m0022_email_proofs;
+mod m0026_passwords_with_proofs;
 
 /// The schema of this service.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ impl Schema for Migrator {
         m0020_username_skeletons,
         m0021_user_search,
         m0022_email_proofs,
+        m0026_passwords_with_proofs,
     ];
 }
 

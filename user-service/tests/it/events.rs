@@ -42,7 +42,6 @@ fn users(user_id: &str) -> Vec<Step> {
     let user = json!({ "user_id": user_id });
     let register = json!({
         "username": "begun", "email": "begun@example.org", "first_name": "Be", "last_name": "Gun",
-        "password": "a long enough passphrase",
     });
     vec![
         (SERVICE, "CreateUser", create("ada"), &[USER_CREATED]),

@@ -1,6 +1,12 @@
 //! Accounts that people begin themselves, and addresses that they prove.
 
+use std::sync::Arc;
+
 use identity_guard::ErrorReason;
+use identity_kit::{
+    entropy::SystemEntropy,
+    password::{HashPool, PasswordPolicy, candidate},
+};
 use identity_proto::user::v1::{self as wire, MailPurpose, UserOrder};
 use sea_orm::{ConnectionTrait, Statement};
 use tonic::{Request, Status};
@@ -15,7 +21,6 @@ async fn register(world: &World, username: &str, email: &str) -> Result<(), Stat
         email: email.into(),
         first_name: "Grace".into(),
         last_name: "Hopper".into(),
-        password: PASSWORD.into(),
     };
     world.users().register_user(request).await.map(|_| ())
 }
@@ -33,9 +38,16 @@ async fn claim(world: &World, sent: &[&str]) -> Vec<wire::PendingMail> {
     answer.into_inner().mails
 }
 
+/// The proof of a changed address.
 async fn confirm(world: &World, token: &str) -> Result<String, Status> {
+    confirm_with(world, token, "").await
+}
+
+/// The proof of the address of an account, with the password that is chosen.
+async fn confirm_with(world: &World, token: &str, password: &str) -> Result<String, Status> {
     let request = wire::ConfirmEmailRequest {
         token: token.into(),
+        password: password.into(),
     };
     let answer = world.users().confirm_email(request).await?;
     Ok(answer.into_inner().user_id)
@@ -93,7 +105,7 @@ async fn an_account_is_begun_and_lives_once_its_address_is_proven() {
         assert_eq!(mail.email, "Grace@example.org");
         // In the hands of one mailer it is in nobody else's, nor after it was sent.
         assert!(claim(&world, &[&mail.mail_id]).await.is_empty());
-        let id = confirm(&world, &mail.token).await.unwrap();
+        let id = confirm_with(&world, &mail.token, PASSWORD).await.unwrap();
         let user = get(&world, &id).await;
         assert_eq!(
             (user.username.as_str(), user.email_verified),
@@ -109,7 +121,7 @@ async fn an_account_is_begun_and_lives_once_its_address_is_proven() {
         assert!(!found.password_change_required);
         // A token is good once.
         assert_eq!(
-            reason(confirm(&world, &mail.token).await),
+            reason(confirm_with(&world, &mail.token, PASSWORD).await),
             ErrorReason::EmailTokenInvalid
         );
         assert_eq!(waiting(&world).await, 0);
@@ -155,7 +167,7 @@ async fn a_username_is_taken_by_users_and_by_begun_accounts() {
         world.create(&person("grace")).await.unwrap();
         let mails = claim(&world, &[]).await;
         assert_eq!(
-            reason(confirm(&world, &mails[0].token).await),
+            reason(confirm_with(&world, &mails[0].token, PASSWORD).await),
             ErrorReason::UsernameTaken
         );
     }
@@ -307,28 +319,119 @@ async fn nothing_waits_for_the_deleted() {
     }
 }
 
+/// The hash that is stored of somebody's password.
+async fn stored_hash(world: &World, username: &str) -> String {
+    let request = wire::GetCredentialRequest {
+        identifier: Some(wire::get_credential_request::Identifier::Login(
+            username.into(),
+        )),
+    };
+    let answer = world
+        .credentials()
+        .get_credential(with_key(request, SERVICE_KEY))
+        .await
+        .unwrap();
+    answer.into_inner().password_hash
+}
+
+/// Whether a password is that of a hash.
+async fn is_password_of(password: &str, hash: &str) -> bool {
+    let pool = HashPool::new(1, 8, PasswordPolicy::default(), Arc::new(SystemEntropy)).unwrap();
+    let verified = pool
+        .verify(candidate(password), hash.to_owned(), None)
+        .await;
+    verified.unwrap().matches
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_who_prove_one_address_at_once_one_is_believed() {
+async fn whoever_reads_the_mail_chooses_the_password_and_nobody_before() {
     for world in World::all().await {
         register(&world, "grace", "grace@example.org")
             .await
             .unwrap();
         let mail = claim(&world, &[]).await.remove(0);
-        let calls: Vec<_> = (0..50)
-            .map(|_| {
+        // A password that is none leaves the token as it is.
+        for password in ["", "too short", "grace@example.org grace"] {
+            let refused = confirm_with(&world, &mail.token, password).await;
+            assert_eq!(violated(refused), ["password"], "{password}");
+        }
+        let id = confirm_with(&world, &mail.token, PASSWORD).await.unwrap();
+        let hash = stored_hash(&world, "grace").await;
+        assert!(is_password_of(PASSWORD, &hash).await);
+        assert!(!is_password_of("another long passphrase", &hash).await);
+        // Nor does a change of an address bring a password.
+        request_change(&world, &id, "hopper@example.org")
+            .await
+            .unwrap();
+        let mail = claim(&world, &[]).await.remove(0);
+        let refused = confirm_with(&world, &mail.token, "another long passphrase").await;
+        assert_eq!(violated(refused), ["password"]);
+        confirm(&world, &mail.token).await.unwrap();
+        assert_eq!(stored_hash(&world, "grace").await, hash);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn for_a_token_that_is_not_good_no_password_is_looked_at_and_for_a_good_one_ten() {
+    for world in World::all().await {
+        for name in ["grace", "ada"] {
+            let email = "grace@example.org";
+            register(&world, name, email).await.unwrap();
+        }
+        let mails = claim(&world, &[]).await;
+        let unknown = "ide_a_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        for _ in 0..20 {
+            let refused = confirm_with(&world, unknown, PASSWORD).await;
+            assert_eq!(reason(refused), ErrorReason::EmailTokenInvalid);
+        }
+        confirm_with(&world, &mails[0].token, PASSWORD)
+            .await
+            .unwrap();
+        // The other account cannot come to be: its address is taken, and the token stays good.
+        for _ in 0..10 {
+            let refused = confirm_with(&world, &mails[1].token, PASSWORD).await;
+            assert_eq!(reason(refused), ErrorReason::EmailTaken);
+        }
+        let refused = confirm_with(&world, &mails[1].token, PASSWORD).await;
+        let status = refused.unwrap_err();
+        assert!(tonic_types::StatusExt::get_details_retry_info(&status).is_some());
+        assert_eq!(reason(Err::<(), _>(status)), ErrorReason::TooManyAttempts);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_prove_one_address_at_once_one_is_believed_and_its_password_counts() {
+    for world in World::all().await {
+        register(&world, "grace", "grace@example.org")
+            .await
+            .unwrap();
+        let mail = claim(&world, &[]).await.remove(0);
+        let password = |number| format!("{PASSWORD} {number}");
+        let calls: Vec<_> = (0..10)
+            .map(|number| {
                 let (mut client, token) = (world.users(), mail.token.clone());
-                let request = Request::new(wire::ConfirmEmailRequest { token });
+                let request = Request::new(wire::ConfirmEmailRequest {
+                    token,
+                    password: password(number),
+                });
                 tokio::spawn(async move { client.confirm_email(request).await })
             })
             .collect();
-        let mut believed = 0;
-        for call in calls {
+        let mut believed = Vec::new();
+        for (number, call) in calls.into_iter().enumerate() {
             match call.await.unwrap() {
-                Ok(_) => believed += 1,
+                Ok(_) => believed.push(number),
                 refused => assert_eq!(reason(refused), ErrorReason::EmailTokenInvalid),
             }
         }
-        assert_eq!(believed, 1);
+        let [winner] = believed[..] else {
+            panic!("{believed:?}")
+        };
+        let hash = stored_hash(&world, "grace").await;
+        for number in 0..10 {
+            let matches = is_password_of(&password(number), &hash).await;
+            assert_eq!(matches, number == winner, "{number}");
+        }
         let request = wire::ListUsersRequest {
             query: "grace".into(),
             order: UserOrder::UsernameAsc.into(),

@@ -136,36 +136,47 @@ async fn conclude(
         let access = &proof.credential.access;
         // Only the proof opens the account's state.
         authority.require_usable(access).await?;
-        if proof.credential.password_change_required {
-            return challenge(authority, proof, client.clone()).await;
-        }
-        let tokens = authority.open_session(access, client, &proof.attempt);
-        if let Some(tokens) = tokens.await? {
-            return Ok(Outcome::Tokens(tokens));
+        let outcome = if proof.credential.password_change_required {
+            challenge(authority, proof, client.clone()).await?
+        } else {
+            let tokens = authority.open_session(access, client, &proof.attempt);
+            tokens.await?.map(Outcome::Tokens)
+        };
+        if let Some(outcome) = outcome {
+            return Ok(outcome);
         }
         authority.renew(proof, password.clone()).await?;
     }
     Err(AuthError::RightsOutdated)
 }
 
+/// A challenge; none when the user has changed since the credential was read.
 async fn challenge(
     authority: &Authority,
     proof: &Proof,
     client: ClientContext,
-) -> Result<Outcome, AuthError> {
+) -> Result<Option<Outcome>, AuthError> {
     let now = authority.now();
     let token = OpaqueToken::generate(TokenKind::Challenge, &*authority.entropy);
+    let access = &proof.credential.access;
     let challenge = Challenge::open(
         &token,
-        proof.credential.access.user_id.clone(),
+        access.user_id.clone(),
         proof.credential.version,
         client,
         now,
         &authority.policy,
     );
-    let (database, limits) = (&authority.database, &authority.policy.throttle);
-    challenges::insert(database, &challenge, &proof.attempt, limits, now).await?;
-    Ok(Outcome::Challenge(token, challenge))
+    let is_kept = challenges::insert(
+        &authority.database,
+        &challenge,
+        &access.position,
+        &proof.attempt,
+        &authority.policy,
+        now,
+    )
+    .await?;
+    Ok(is_kept.then_some(Outcome::Challenge(token, challenge)))
 }
 
 /// Hashes the same password under the current policy, also one that may not be chosen any more: as it is, its hash

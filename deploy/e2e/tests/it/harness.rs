@@ -1,6 +1,7 @@
 //! What all tests stand on: stores, running pairs, raw calls, grpcurl.
 
 pub(crate) mod grpcurl;
+pub(crate) mod mail;
 pub(crate) mod person;
 pub(crate) mod raw;
 pub(crate) mod replica;

@@ -1,18 +1,12 @@
 //! People by grpcurl: names that nobody can fake, searches, and an account that somebody begins and proves.
 
-use std::fs;
-
 use identity_dev::{
     administrator::random_password,
-    service::{Endpoints, Link, Service},
-};
-use identity_proto::user::v1::{
-    ClaimPendingMailsRequest, PendingMail, credential_service_client::CredentialServiceClient,
+    service::{Endpoints, Link},
 };
 use serde_json::{Value, json};
-use tonic::{Extensions, Request, transport::Channel};
 
-use crate::harness::{Store, World, grpcurl::Grpcurl, raw, requirements};
+use crate::harness::{Store, World, grpcurl::Grpcurl, mail, requirements};
 
 on_both_stores!(
     names_are_safe_and_people_are_found_by_grpcurl,
@@ -91,8 +85,6 @@ async fn names_are_safe_and_people_are_found_by_grpcurl(store: Store) {
     let found = call(&users, LIST_USERS, holders, admin).await.unwrap();
     assert_eq!(found["users"][0]["username"], json!("root-admin"));
     let begun = named("grace", "grace@example.org", "Grace", "Hopper");
-    let mut begun = begun;
-    begun["password"] = json!(random_password().unwrap());
     let refused = call(&users, REGISTER_USER, begun, None).await;
     assert_eq!(refused.unwrap_err(), "SELF_REGISTRATION_OFF");
     world.dispose().await;
@@ -113,7 +105,6 @@ async fn somebody_registers_and_changes_the_address_by_grpcurl(store: Store) {
     let auth = grpcurl(program, world.auth.launch.endpoints);
     let password = random_password().unwrap();
     let mut begun = named("grace", "grace@example.org", "Grace", "Hopper");
-    begun["password"] = json!(password);
     let until = call(&users, REGISTER_USER, begun.clone(), None)
         .await
         .unwrap();
@@ -126,13 +117,18 @@ async fn somebody_registers_and_changes_the_address_by_grpcurl(store: Store) {
     let login = json!({ "identifier": "grace", "password": password });
     let refused = call(&auth, LOGIN, login.clone(), None).await;
     assert_eq!(refused.unwrap_err(), "INVALID_CREDENTIALS");
-    let mails = claim(&world).await;
+    let mails = mail::claim(&world).await;
     let token_for = |email: &str| {
         let mail = mails.iter().find(|mail| mail.email == email).unwrap();
         mail.token.clone()
     };
     assert!(token_for("root-admin@example.org").is_empty());
+    // Whoever reads the mail chooses the password.
     let token = json!({ "token": token_for("grace@example.org") });
+    let refused = call(&users, CONFIRM_EMAIL, token.clone(), None).await;
+    assert_eq!(refused.unwrap_err(), "INVALID_FIELDS");
+    let mut token = token;
+    token["password"] = json!(password);
     let confirmed = call(&users, CONFIRM_EMAIL, token.clone(), None)
         .await
         .unwrap();
@@ -146,32 +142,11 @@ async fn somebody_registers_and_changes_the_address_by_grpcurl(store: Store) {
     call(&users, REQUEST_EMAIL_CHANGE, change, Some(access))
         .await
         .unwrap();
-    let mails = claim(&world).await;
+    let mails = mail::claim(&world).await;
     assert_eq!(mails.len(), 1, "{mails:?}");
     let token = json!({ "token": mails[0].token });
     call(&users, CONFIRM_EMAIL, token, None).await.unwrap();
     let login = json!({ "identifier": "hopper@example.org", "password": password });
     call(&auth, LOGIN, login, None).await.unwrap();
     world.dispose().await;
-}
-
-/// What a mailer is to send, as auth-service asks for it.
-async fn claim(world: &World) -> Vec<PendingMail> {
-    let key = fs::read_to_string(world.material.service_key(Service::Auth)).unwrap();
-    let target = format!("http://{}", world.user.launch.endpoints.internal);
-    let channel = Channel::from_shared(target)
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
-    let message = ClaimPendingMailsRequest {
-        limit: 100,
-        sent_mail_ids: Vec::new(),
-    };
-    let request = Request::from_parts(raw::service_key(key.trim()), Extensions::default(), message);
-    let answer = CredentialServiceClient::new(channel)
-        .claim_pending_mails(request)
-        .await
-        .unwrap();
-    answer.into_inner().mails
 }

@@ -15,7 +15,7 @@ use super::super::{
     context::{Context, act, caller_id, user_caller},
     fields::failure,
 };
-use crate::{domain::email::Email, store::Asker};
+use crate::domain::email::Email;
 
 /// How long ago the caller may have logged in.
 const RECENT: Duration = Duration::from_mins(10);
@@ -33,10 +33,7 @@ pub(super) async fn handle(
     context.require_active(&id).await?;
     demand_recent_login(&caller, now)?;
     let email = parse(request.get_ref())?;
-    let asker = Asker {
-        name: format!("email {}", caller.user_id),
-        limit: OF_USER,
-    };
+    let asker = context.askers.asker("email", id.as_str(), OF_USER);
     context.store.spend(vec![asker], now).await?;
     let expires_at = context
         .store

@@ -22,7 +22,6 @@ pub struct Model {
     pub username_key: Option<String>,
     pub first_name: Option<String>,
     pub last_name: Option<String>,
-    pub password_hash: Option<String>,
     pub secret_hash: Option<String>,
     pub claims: i32,
     pub claimed_until: i64,

@@ -93,3 +93,53 @@ async fn those_who_are_there_stay_and_become_searchable_and_unmistakable() {
         assert_eq!(counted, ["1200"]);
     }
 }
+
+/// The schema in which an account that was begun had a password.
+struct WithPasswords;
+
+impl Schema for WithPasswords {
+    const STEPS: &'static [Step] = Migrator::STEPS.first_chunk::<18>().unwrap();
+}
+
+const PROOFS: [&str; 1] = ["INSERT INTO email_proofs (id, user_id, email, email_key, username, username_key, first_name,
+        last_name, password_hash, secret_hash, claims, claimed_until, expires_at)
+     VALUES ('a', 'u1', 'A@x.org', 'a@x.org', 'Ada', 'ada', 'Ada', 'L', '$argon2id$kept-for-a-stranger', 's', 1, 2, 3),
+        ('b', 'u2', 'b@x.org', 'b@x.org', NULL, NULL, NULL, NULL, NULL, NULL, 0, 5, 6)"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_proof_goes_on_waiting_and_has_no_password_any_more() {
+    for database in databases::<WithPasswords>().await {
+        let written = database.write(|transaction| {
+            Box::pin(async move {
+                for statement in PROOFS {
+                    transaction.execute_unprepared(statement).await?;
+                }
+                Ok::<_, StoreError>(())
+            })
+        });
+        written.await.unwrap();
+        migrate::<Migrator>(&database).await.unwrap();
+        let rows = column(
+            &database,
+            "SELECT id || ' ' || user_id || ' ' || email || ' ' || email_key || ' ' || COALESCE(username, '-') || ' ' ||
+                COALESCE(username_key, '-') || ' ' || COALESCE(first_name, '-') || ' ' || COALESCE(last_name, '-') || ' ' ||
+                COALESCE(secret_hash, '-') || ' ' || CAST(claims AS text) || ' ' || CAST(claimed_until AS text) || ' ' ||
+                CAST(expires_at AS text) AS found
+             FROM email_proofs ORDER BY id",
+        )
+        .await;
+        assert_eq!(
+            rows,
+            [
+                "a u1 A@x.org a@x.org Ada ada Ada L s 1 2 3",
+                "b u2 b@x.org b@x.org - - - - - 0 5 6"
+            ]
+        );
+        if let Some(file) = database.file() {
+            assert!(database.checkpoint().await.unwrap());
+            let bytes = std::fs::read(file).unwrap();
+            let kept = b"kept-for-a-stranger";
+            assert!(!bytes.windows(kept.len()).any(|text| text == kept));
+        }
+    }
+}

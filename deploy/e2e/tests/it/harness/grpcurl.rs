@@ -3,13 +3,14 @@
 use std::{
     io::Write,
     net::SocketAddr,
+    ops::ControlFlow,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
 };
 
 use serde_json::Value;
 
-/// grpcurl against the public listener of a service.
+/// grpcurl against a listener of a service.
 #[derive(Clone, Debug)]
 pub(crate) struct Grpcurl {
     pub(crate) program: PathBuf,
@@ -54,18 +55,22 @@ impl Grpcurl {
         messages: &[Value],
         token: Option<&str>,
     ) -> Result<Vec<Value>, Refusal> {
-        let mut command = Command::new(&self.program);
-        command.args(["-plaintext", "-max-time", "30"]);
-        if let Some(token) = token {
-            command.args(["-H", &format!("authorization: Bearer {token}")]);
-        }
-        let mut child = command
-            .args(["-d", "@", &self.target.to_string(), method])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let header = token.map(|token| format!("authorization: Bearer {token}"));
+        let flags: Vec<_> = header
+            .iter()
+            .flat_map(|header| ["-H", header.as_str()])
+            .collect();
+        self.call_with(method, messages, &flags)
+    }
+
+    /// The same with flags of one's own, such as other headers, or a protoset where there is no reflection.
+    pub(crate) fn call_with(
+        &self,
+        method: &str,
+        messages: &[Value],
+        flags: &[&str],
+    ) -> Result<Vec<Value>, Refusal> {
+        let mut child = self.spawn(method, flags);
         let mut input = child.stdin.take().unwrap();
         for message in messages {
             input.write_all(message.to_string().as_bytes()).unwrap();
@@ -86,6 +91,54 @@ impl Grpcurl {
             code: code.to_owned(),
             text,
         })
+    }
+
+    /// A stream that goes on while its answers are read: `reply` says of each what to send next, or that it is the last
+    /// that is waited for.
+    pub(crate) fn converse(
+        &self,
+        method: &str,
+        flags: &[&str],
+        first: &Value,
+        mut reply: impl FnMut(&Value) -> ControlFlow<(), Vec<Value>>,
+    ) -> Vec<Value> {
+        let mut child = self.spawn(method, flags);
+        let mut input = child.stdin.take().unwrap();
+        let send = |input: &mut ChildStdin, message: &Value| {
+            input.write_all(message.to_string().as_bytes()).unwrap();
+        };
+        send(&mut input, first);
+        let mut input = Some(input);
+        let output = child.stdout.take().unwrap();
+        let mut answers = Vec::new();
+        for answer in serde_json::Deserializer::from_reader(output).into_iter() {
+            let answer = answer.unwrap();
+            // The end of the input is the end of the stream; what is on its way then is read as well.
+            if let Some(mut open) = input.take()
+                && let ControlFlow::Continue(messages) = reply(&answer)
+            {
+                for message in &messages {
+                    send(&mut open, message);
+                }
+                input = Some(open);
+            }
+            answers.push(answer);
+        }
+        let ended = child.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{method}: {ended:?}");
+        answers
+    }
+
+    fn spawn(&self, method: &str, flags: &[&str]) -> Child {
+        Command::new(&self.program)
+            .args(["-plaintext", "-max-time", "30"])
+            .args(flags)
+            .args(["-d", "@", &self.target.to_string(), method])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     /// What reflection lists.

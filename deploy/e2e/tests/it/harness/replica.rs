@@ -1,6 +1,6 @@
 //! One process of a service: started, killed, asked to end, started again.
 
-use std::{path::PathBuf, process::ExitStatus, time::Duration};
+use std::{fs, path::PathBuf, process::ExitStatus, time::Duration};
 
 use identity_dev::{
     health,
@@ -72,6 +72,11 @@ impl Replica {
     pub(crate) async fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         let process = self.process.as_mut().unwrap();
         process.ended_within(limit).await.unwrap()
+    }
+
+    /// Everything that it has logged.
+    pub(crate) fn log(&self) -> Vec<u8> {
+        fs::read(&self.log).unwrap()
     }
 
     /// The end of its log.

@@ -88,7 +88,7 @@ fn database_of(url: &str) -> &str {
 }
 
 /// The files of a SQLite database, each with where its copy is.
-fn sqlite_files(url: &str) -> [(PathBuf, PathBuf); 3] {
+pub(crate) fn sqlite_files(url: &str) -> [(PathBuf, PathBuf); 3] {
     let path = url.trim_start_matches("sqlite://");
     let path = path.split('?').next().unwrap();
     ["", "-wal", "-shm"].map(|suffix| {
