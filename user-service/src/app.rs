@@ -22,6 +22,7 @@ use identity_kit::{
     outbox::Tail,
     page::PageTokens,
     position::Position,
+    restore::{self, Keeper, Kept, RestoreError},
     server::{Addresses, Listeners, ServeError, ServerBuilder},
     shutdown::Shutdown,
 };
@@ -46,7 +47,7 @@ use crate::{
     rights::StoredRights,
     routes,
     setup::{self, SetupError},
-    store::{RightsFollower, Store},
+    store::{self, RightsFollower, Store},
     upkeep::Upkeep,
 };
 
@@ -66,6 +67,9 @@ pub const INTERNAL_SERVICES: [&str; 2] = [
     credential_service_server::SERVICE_NAME,
     change_feed_service_server::SERVICE_NAME,
 ];
+
+/// The name of this program, and of what it keeps beside its database.
+pub const SERVICE: &str = "user-service";
 
 /// Streams that last for as long as somebody listens, or has something to send.
 const ENDLESS_METHODS: [&str; 3] = [
@@ -99,6 +103,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// The database was put back to an earlier copy.
+    #[error(transparent)]
+    Restored(#[from] RestoreError),
     /// The rules of the contract cannot be read.
     #[error(transparent)]
     Rules(#[from] RulesError),
@@ -119,6 +126,7 @@ pub struct App {
     store: Store,
     server: JoinHandle<Result<(), ServeError>>,
     background: Background,
+    kept: Kept,
 }
 
 impl App {
@@ -160,6 +168,7 @@ impl App {
             reserved,
             access,
             database,
+            state,
             plans,
         } = prepared;
         let addresses = listeners.addresses()?;
@@ -168,7 +177,16 @@ impl App {
         let fallback = follow(&access, &clock, &mut background)?;
         let store =
             setup::open(config, &database, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        restore::admit(store.database(), &state).await?;
         let own = OwnFeed::follow(&store, &clock, &mut background);
+        let erased: restore::Erasure = store::erased;
+        let keeper = Keeper::new(
+            store.database().clone(),
+            state,
+            Some(erased),
+            own.applied.clone(),
+        );
+        let kept = keeper.spawn(&mut background, shutdown.clone());
         let upkeep = Upkeep::new(
             store.clone(),
             Arc::clone(&clock),
@@ -246,6 +264,7 @@ impl App {
             store,
             server: tokio::spawn(server.serve(shutdown)),
             background,
+            kept,
         })
     }
 
@@ -264,12 +283,13 @@ impl App {
     /// Waits for the end, which a shutdown brings, and puts everything down in order.
     ///
     /// # Errors
-    /// The server could not be started.
+    /// The server could not be started, or the database was put back beneath it.
     pub async fn ended(self) -> Result<(), Box<dyn Error>> {
         let served = self.server.await;
         self.background.end().await;
         self.store.database().close().await;
-        Ok(served??)
+        served??;
+        Ok(self.kept.outcome()?)
     }
 }
 

@@ -13,7 +13,7 @@ use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 use tokio::sync::watch;
 
 use self::hot::Hot;
-pub(crate) use self::sqlite::{beside, open_private};
+pub(crate) use self::sqlite::{beside, open_private, private};
 pub use self::{
     error::StoreError,
     write::{Event, WriteFuture, WriteTransaction, Written},

@@ -6,6 +6,7 @@
 
 mod append;
 mod hint;
+mod past;
 mod read;
 mod tail;
 
@@ -15,6 +16,7 @@ use sea_orm_migration::SchemaManager;
 pub(crate) use self::append::{Told, append};
 pub use self::{
     append::{beat, trim},
+    past::{Past, begin_restore, create_past_table, finish_restore, past},
     read::{Cursor, Head, Read, StoredEvent, head, read, read_after},
     tail::{NotReached, Tail, TailHandler},
 };

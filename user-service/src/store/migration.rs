@@ -23,6 +23,7 @@ mod m0017_audit;
 mod m0020_username_skeletons;
 mod m0021_user_search;
 mod m0022_email_proofs;
+mod m0023_feed_past;
 
 /// Every step, oldest first.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_username_skeletons::Migration),
             Box::new(m0021_user_search::Migration),
             Box::new(m0022_email_proofs::Migration),
+            Box::new(m0023_feed_past::Migration),
         ]
     }
 }

@@ -32,6 +32,7 @@ impl MigrationName for First {
 impl MigrationTrait for First {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         outbox::create_tables(manager).await?;
+        outbox::create_past_table(manager).await?;
         idempotency::create_tables(manager).await?;
         audit::create_tables(manager).await?;
         for statement in [

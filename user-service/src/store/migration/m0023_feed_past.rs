@@ -1,0 +1,16 @@
+//! The epochs of the feed that a restore has ended.
+
+use identity_kit::outbox;
+use sea_orm_migration::{
+    DbErr, MigrationTrait, SchemaManager, async_trait, sea_orm::DeriveMigrationName,
+};
+
+#[derive(DeriveMigrationName)]
+pub(super) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        outbox::create_past_table(manager).await
+    }
+}
