@@ -20,9 +20,7 @@ use identity_kit::{
 use crate::{
     after_restore,
     app::{AccessSource, App, Prepared},
-    config::{
-        AfterRestoreArgs, Config, CreateAdminArgs, HealthcheckArgs, Verb, VerifyAuditArgs,
-    },
+    config::{AfterRestoreArgs, Config, CreateAdminArgs, HealthcheckArgs, Verb, VerifyAuditArgs},
     create_admin::{self, CreateAdminError},
     export_users, import_users, setup,
     verify_audit::{self, VerifyAuditError},

@@ -129,7 +129,9 @@ impl Keeper {
                     Standing::Ended(revision) => round.take_from(revision).await?,
                     Standing::Trimmed => {
                         if self.erasure.is_some() {
-                            tracing::error!("the journal of erasures has a gap: it was away for too long");
+                            tracing::error!(
+                                "the journal of erasures has a gap: it was away for too long"
+                            );
                         }
                         round.take_from(marker.cursor.position.revision).await?;
                     }

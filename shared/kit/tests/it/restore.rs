@@ -146,10 +146,7 @@ async fn a_copy_that_is_put_back_is_told_from_what_went_on() {
         write_sql(&database, "DELETE FROM feed_past").await;
         assert_eq!(standing().await, Standing::Foreign);
         let refused = admit(&database, &state).await.unwrap_err();
-        assert!(
-            matches!(refused, RestoreError::Foreign { .. }),
-            "{refused}"
-        );
+        assert!(matches!(refused, RestoreError::Foreign { .. }), "{refused}");
     }
 }
 
