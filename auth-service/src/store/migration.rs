@@ -12,6 +12,7 @@ mod m0007_create_throttles;
 mod m0008_sweep_subjects;
 mod m0009_follow_users;
 mod m0010_feed_watchers;
+mod m0011_feed_past;
 
 /// All steps in order.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_sweep_subjects::Migration),
             Box::new(m0009_follow_users::Migration),
             Box::new(m0010_feed_watchers::Migration),
+            Box::new(m0011_feed_past::Migration),
         ]
     }
 }
