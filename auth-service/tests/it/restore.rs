@@ -21,6 +21,7 @@ use identity_guard::{
     status::ErrorReason,
 };
 use identity_kit::{
+    database::StoreError,
     entropy::SystemEntropy,
     outbox::Cursor,
     restore::{Marker, State},
@@ -65,6 +66,18 @@ fn keys(service: &Service) -> Vec<SigningKey> {
     service.app.authority().keys.list().to_vec()
 }
 
+/// As if the changes of users had been followed.
+async fn follow_users(world: &World) {
+    const FOLLOWED: &str = "UPDATE user_feed SET epoch = 'users', revision = 7, nonce = 'n'";
+    let written = world.database.write(|transaction| {
+        Box::pin(async move {
+            transaction.execute_unprepared(FOLLOWED).await?;
+            Ok::<_, StoreError>(())
+        })
+    });
+    written.await.unwrap();
+}
+
 /// How many rows of a table there are.
 async fn count(world: &World, table: &str) -> i64 {
     let reader = world.database.reader();
@@ -95,6 +108,7 @@ async fn after_the_verb_nothing_from_before_is_believed_and_everybody_can_log_in
         let position = service.app.authority().tail.applied().borrow().clone();
         service.stop().await;
         assert_eq!(count(&world, "challenges").await, 1);
+        follow_users(&world).await;
 
         let state = State::in_folder(SERVICE, folder.path());
         let marker = state.marker().unwrap().unwrap();
@@ -225,7 +239,7 @@ async fn those_who_serve_meanwhile_begin_anew_with_their_watchers_and_their_revi
             let problem = after_restore(&world, &[], true).await;
             let expected = Err(AfterRestoreError::Setup(SetupError::Open {
                 flag: "--database-url",
-                source: identity_kit::database::StoreError::Conflict,
+                source: StoreError::Conflict,
             }));
             assert_eq!(
                 std::mem::discriminant(&problem),
