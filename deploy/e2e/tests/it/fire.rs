@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 
 use crate::{
     harness::{Replica, Store, World, requirements},
-    restore::{after_restore, forget_state, refuses_to_serve},
+    restore::{after_restore, forget_state, kept_up, refuses_to_serve},
 };
 use watcher::{Ear, Heard, Watcher};
 use writers::Writers;
@@ -214,6 +214,7 @@ async fn put_back(store: Store, operate: impl AsyncFnOnce(&mut Replica)) {
     let cursor = cursor.unwrap();
     drop(ear);
 
+    kept_up(&world.user.launch).await;
     world.user.kill().await;
     store.put_back(&url).await;
     operate(&mut world.user).await;
@@ -226,8 +227,17 @@ async fn put_back(store: Store, operate: impl AsyncFnOnce(&mut Replica)) {
     for number in 0..LOST {
         world.create_user(&format!("other-{number}")).await;
     }
-    let now = Ear::open(&channel, &key, None).await;
-    assert_eq!(now.unwrap().snapshot_revision().await, cursor.revision);
+    let comes_there = async {
+        loop {
+            let now = Ear::open(&channel, &key, None).await;
+            let revision = now.unwrap().snapshot_revision().await;
+            assert!(revision <= cursor.revision);
+            if revision == cursor.revision {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, comes_there).await.unwrap();
     let beside = Ear::open(&channel, &key, Some(cursor)).await;
     beside.unwrap().is_reset().await;
     world.dispose().await;

@@ -71,7 +71,7 @@ fn state_file(launch: &Launch, suffix: &str) -> PathBuf {
 }
 
 /// Waits until what is kept apart tells everything that the database does.
-async fn kept_up(launch: &Launch) {
+pub(crate) async fn kept_up(launch: &Launch) {
     let bound = Instant::now() + PATIENCE;
     loop {
         let marker = fs::read(state_file(launch, "marker")).unwrap_or_default();

@@ -86,21 +86,29 @@ impl Keeper {
         loop {
             let last = cancel.is_cancelled();
             self.applied.mark_unchanged();
+            // The first change behind a silence is not waited for.
+            let mut pause = Duration::ZERO;
             match self.round(&files).await {
-                Ok(()) => failing = false,
+                Ok(has_written) => {
+                    failing = false;
+                    if has_written {
+                        pause = EVERY;
+                    }
+                }
                 Err(error) if is_verdict(&error) => return Err(error),
                 Err(error) => {
                     if !failing {
                         tracing::error!(%error, "what outlives the database was not written");
                     }
                     failing = true;
+                    pause = EVERY;
                 }
             }
             if last {
                 return Ok(());
             }
             let next = async {
-                sleep(EVERY).await;
+                sleep(pause).await;
                 if !failing && self.applied.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -110,8 +118,8 @@ impl Keeper {
         }
     }
 
-    /// Comes from the marker to the end of the feed.
-    async fn round(&self, files: &Files) -> Result<(), RestoreError> {
+    /// Comes from the marker to the end of the feed; whether there was anything to write.
+    async fn round(&self, files: &Files) -> Result<bool, RestoreError> {
         let state = self.state.clone();
         let marker = blocking(move || state.marker()).await?;
         let mut round = Round {
@@ -140,14 +148,15 @@ impl Keeper {
             }
         }
         let Some(cursor) = round.reached else {
-            return Ok(());
+            return Ok(false);
         };
         let marker = Marker {
             cursor,
             journal_bytes: round.journal_bytes,
         };
         let state = self.state.clone();
-        blocking(move || state.mark(&marker)).await
+        blocking(move || state.mark(&marker)).await?;
+        Ok(true)
     }
 }
 
