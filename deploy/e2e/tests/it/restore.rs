@@ -42,8 +42,11 @@ pub(crate) fn after_restore(launch: &Launch) -> Value {
 
 /// A process that is started does not serve, and says what to do.
 pub(crate) async fn refuses_to_serve(replica: &mut Replica) {
+    let served = replica.times_served();
+    assert!(served > 0, "it has served before");
     replica.start();
     let status = replica.ended_within(PATIENCE).await.expect("it serves");
+    assert_eq!(replica.times_served(), served, "not even for a moment");
     assert_eq!(status.code(), Some(1), "as of a wrong setting");
     let log = replica.log_end();
     let verb = format!("run `{} after-restore`", replica.service().name());

@@ -74,6 +74,14 @@ impl Replica {
         process.ended_within(limit).await.unwrap()
     }
 
+    /// How often it has said that it serves, over all its lives.
+    pub(crate) fn times_served(&self) -> usize {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines()
+            .filter(|line| line.contains(" serving "))
+            .count()
+    }
+
     /// The end of its log.
     pub(crate) fn log_end(&self) -> String {
         self.process
