@@ -60,6 +60,7 @@ impl<'a> Prepared<'a> {
             .map_err(|error| ConfigError::of_identity(&error))?;
         let database = config.database.config(true)?;
         let state = config.database.state(SERVICE)?;
+        state.marker()?;
         let (directory, channel) = directory.open(config, &clock)?;
         let hashes = HashPool::new(
             config.login.hash_threads,

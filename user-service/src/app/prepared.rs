@@ -68,6 +68,7 @@ impl<'a> Prepared<'a> {
             .map_err(|error| ConfigError::of_identity(&error))?;
         let database = config.database.config(true)?;
         let state = config.database.state(SERVICE)?;
+        state.marker()?;
         let plans = config.subscription.plans()?;
         let access = Access::of(access, config, &clock)?;
         let hasher = HashPool::new(
