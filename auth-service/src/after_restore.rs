@@ -104,10 +104,11 @@ async fn restore(
     database.checkpoint().await?;
     let (_, cursor) = outbox::head(database.aside()).await?;
     let epoch = cursor.position.epoch.clone();
-    let journal_bytes = 0;
+    // There is no journal here.
     state.mark(&Marker {
         cursor,
-        journal_bytes,
+        journal_bytes: 0,
+        journal_since: 0,
     })?;
     Ok(json!({
         "restored": true,

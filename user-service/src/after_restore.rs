@@ -46,7 +46,7 @@ impl From<StoreError> for AfterRestoreError {
 /// its last step the database is refused.
 ///
 /// Where the marker agrees with the database nothing is done, unless it is forced: the marker may have been put back
-/// with it. Without a marker whoever runs it knows.
+/// with it. Without a marker whoever runs it knows. It must also be forced where the journal begins behind the copy.
 ///
 /// # Errors
 /// Why it was not done.
@@ -77,6 +77,10 @@ async fn restore(
     }
     let marker = state.marker()?;
     store.begin_restore().await?;
+    let revision = outbox::put_back_to(store.database().aside()).await?;
+    if !force {
+        state.require_journal_since(revision)?;
+    }
     let (journaled, erased) = erase_again(store, state).await?;
     let lost = marker.as_ref().map(|marker| &marker.cursor.position.epoch);
     let now = clock.now();
@@ -87,9 +91,12 @@ async fn restore(
     store.database().checkpoint().await?;
     let (_, cursor) = outbox::head(store.database().aside()).await?;
     let epoch = cursor.position.epoch.clone();
+    let known = marker.map(|marker| (marker.journal_bytes, marker.journal_since.min(revision)));
+    let (journal_bytes, journal_since) = known.unwrap_or((0, cursor.position.revision));
     state.mark(&Marker {
         cursor,
-        journal_bytes: marker.map_or(0, |marker| marker.journal_bytes),
+        journal_bytes,
+        journal_since,
     })?;
     Ok(
         json!({ "restored": true, "epoch": epoch, "journaled_users": journaled, "erased_users": erased }),

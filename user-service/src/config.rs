@@ -72,7 +72,8 @@ pub enum Verb {
 /// Whether to doubt the marker.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct AfterRestoreArgs {
-    /// Do it although the marker in `--state-dir` agrees with the database, such as when both were put back
+    /// Do it although the marker in `--state-dir` agrees with the database, such as when both were put
+    /// back, or although the journal there begins behind the copy
     #[arg(long)]
     pub force: bool,
 }

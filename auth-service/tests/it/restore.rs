@@ -120,6 +120,7 @@ async fn after_the_verb_nothing_from_before_is_believed_and_everybody_can_log_in
                     nonce: Some("lost".to_owned()),
                 },
                 journal_bytes: 0,
+                journal_since: 0,
             })
             .unwrap();
         let problem = world.try_start(Shutdown::manual(), &more).await;

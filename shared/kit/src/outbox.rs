@@ -16,7 +16,7 @@ use sea_orm_migration::SchemaManager;
 pub(crate) use self::append::{Told, append};
 pub use self::{
     append::{beat, trim},
-    past::{Past, begin_restore, create_past_table, finish_restore, past},
+    past::{Past, begin_restore, create_past_table, finish_restore, past, put_back_to},
     read::{Cursor, Head, Read, StoredEvent, head, read, read_after},
     tail::{NotReached, Tail, TailHandler},
 };

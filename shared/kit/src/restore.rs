@@ -23,6 +23,7 @@
 //! | killed between a commit and the files | the keeper goes on from the marker: nothing is left out, an id may stand twice |
 //! | killed while a file is written | the marker is replaced whole; half a line of the journal is passed over, and comes again |
 //! | the row at the marker was trimmed | nothing can be compared and nothing is refused; the journal may have a gap, which is logged |
+//! | the journal begins behind the copy: the gap, or a younger replica's folder | the verb says so, and goes on only when it is forced |
 //! | another database is put in its place, such as an empty one | no common history: refused; whoever means it removes the marker |
 //! | two processes share the folder | one of them writes, the other stands by |
 //! | the folder cannot be written, or the marker is damaged | refused at the start; logged, and tried again, while it serves |
@@ -120,6 +121,20 @@ pub enum RestoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The journal begins behind the copy.
+    #[error(
+        "--state-dir: {} tells who was erased behind revision {since}, and the database was put back to revision \
+         {revision}: use the folder of a process that has served for longer, or --force to go on without those in \
+         between", journal.display()
+    )]
+    Incomplete {
+        /// The file.
+        journal: PathBuf,
+        /// What it begins behind.
+        since: u64,
+        /// What the database was put back to.
+        revision: u64,
+    },
     /// A file cannot be read or written.
     #[error("--state-dir: {}: {source}; let it be in a folder that this user may write to", path.display())]
     File {
@@ -184,6 +199,25 @@ impl State {
             Some(files) => marker::write(self.service, &files.marker, marker),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a journal that begins behind the revision to which a database was put back.
+    ///
+    /// # Errors
+    ///
+    /// It does, or the marker cannot be read.
+    pub fn require_journal_since(&self, revision: u64) -> Result<(), RestoreError> {
+        let (Some(files), Some(marker)) = (&self.files, self.marker()?) else {
+            return Ok(());
+        };
+        if marker.journal_since <= revision {
+            return Ok(());
+        }
+        Err(RestoreError::Incomplete {
+            journal: files.journal.clone(),
+            since: marker.journal_since,
+            revision,
+        })
     }
 
     /// Everybody who was erased, in parts; nobody where nothing is kept.

@@ -8,7 +8,7 @@ use identity_kit::{
     consistency::ConsistencyTokens,
     entropy::SystemEntropy,
     outbox::Cursor,
-    restore::{Marker, State},
+    restore::{Marker, RestoreError, State},
 };
 use identity_proto::user::v1::{
     self as wire,
@@ -66,6 +66,7 @@ fn lost(folder: &Path, state: &State, position: Position, erased: &[&str]) {
         .mark(&Marker {
             cursor,
             journal_bytes,
+            journal_since: 0,
         })
         .unwrap();
 }
@@ -169,6 +170,47 @@ async fn a_verb_that_was_killed_is_run_again() {
         let lost = Position::new(old.epoch, old.revision + 1);
         let past = world.app.store().past(&lost).await.unwrap();
         assert_eq!(past, identity_kit::outbox::Past::Lost);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_begins_behind_the_copy_is_enough_for_nobody_who_is_not_told() {
+    for mut world in World::all().await {
+        let (_folder, state) = kept(&mut world.config);
+        let head = world.app.store().head().await.unwrap();
+        let revision = head.revision;
+        let world = world
+            .restarted(async |config| {
+                let mut marker = Marker {
+                    cursor: Cursor {
+                        position: Position::new(head.epoch.clone(), revision + 9),
+                        nonce: Some("lost".to_owned()),
+                    },
+                    journal_bytes: 0,
+                    journal_since: revision + 1,
+                };
+                state.mark(&marker).unwrap();
+                let problem = after_restore(config, false).await.unwrap_err();
+                assert!(
+                    matches!(
+                        problem,
+                        AfterRestoreError::Restore(RestoreError::Incomplete { .. })
+                    ),
+                    "{problem}"
+                );
+                assert!(refused(config).await.contains("run it again"));
+                // Of another folder, or because it must be.
+                marker.journal_since = revision;
+                state.mark(&marker).unwrap();
+                after_restore(config, false).await.unwrap();
+                marker.journal_since = u64::MAX;
+                state.mark(&marker).unwrap();
+                after_restore(config, true).await.unwrap();
+                let known = state.marker().unwrap().unwrap().journal_since;
+                assert!(known < u64::MAX, "from here on it tells of everybody");
+            })
+            .await;
+        world.stop().await;
     }
 }
 

@@ -26,6 +26,7 @@ use guard::Backend;
 
 on_both_stores!(
     a_pair_that_was_put_back_brings_back_nobody_who_was_erased_and_nothing_that_was_ended,
+    a_session_of_somebody_whom_the_copy_of_the_other_service_does_not_know_ends,
     a_database_that_is_put_back_beneath_a_process_is_not_served_any_longer,
 );
 
@@ -295,6 +296,42 @@ async fn is_gone(world: &World, person: &Person) {
         let text = b"gone@example.org";
         assert!(!bytes.windows(text.len()).any(|part| part == text));
     }
+}
+
+async fn a_session_of_somebody_whom_the_copy_of_the_other_service_does_not_know_ends(store: Store) {
+    let mut world = World::linked(store.clone(), Link::ServiceKey).await;
+    world.start().await;
+    let kept = world.person("kept").await;
+    let here = kept.log_in(&world.api).await.unwrap();
+    world.user.kill().await;
+    let url = world.user.launch.database_url.clone();
+    store.copy_database(&url).await;
+    world.user.start();
+    world.ready().await;
+    let stranger = world.person("stranger").await;
+    let gone = stranger.log_in(&world.api).await.unwrap();
+    validate(&world.api, &gone.access_token).await.unwrap();
+
+    kept_up(&world.user.launch).await;
+    world.user.kill().await;
+    store.put_back(&url).await;
+    refuses_to_serve(&mut world.user).await;
+    after_restore(&world.user.launch);
+    world.user.start();
+    world.ready().await;
+    let bound = Instant::now() + PATIENCE;
+    while validate(&world.api, &gone.access_token).await.is_ok() {
+        assert!(Instant::now() < bound, "the session goes on");
+        sleep(Duration::from_millis(10)).await;
+    }
+    let traded = refresh(&world.api, &gone.refresh_token).await;
+    assert_eq!(refused(traded), "REFRESH_TOKEN_INVALID");
+    // Whoever is in the copy keeps what auth-service knows.
+    kept.read_self(&world.api, &here.access_token)
+        .await
+        .unwrap();
+    refresh(&world.api, &here.refresh_token).await.unwrap();
+    world.dispose().await;
 }
 
 async fn a_database_that_is_put_back_beneath_a_process_is_not_served_any_longer(store: Store) {

@@ -56,6 +56,27 @@ pub async fn begin_restore(transaction: &WriteTransaction) -> Result<(), StoreEr
     .await
 }
 
+/// To which revision the database was put back whose restore was begun.
+///
+/// # Errors
+///
+/// The database does not answer, or none was begun.
+pub async fn put_back_to(connection: &impl ConnectionTrait) -> Result<u64, StoreError> {
+    let row = connection
+        .query_one_raw(Statement::from_string(
+            connection.get_database_backend(),
+            "SELECT MIN(revision) AS revision FROM feed_past WHERE ended_at IS NULL",
+        ))
+        .await?;
+    let revision: Option<i64> = row
+        .map(|row| row.try_get("", "revision"))
+        .transpose()?
+        .flatten();
+    revision
+        .map(i64::unsigned_abs)
+        .ok_or_else(|| StoreError::Corrupt("no restore was begun".to_owned()))
+}
+
 /// Ends the epoch that a restore was begun in, and begins a new one. `lost` is an epoch that the restored copy knows
 /// nothing of, since it was taken before: of that one nothing holds.
 ///

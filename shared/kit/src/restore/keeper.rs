@@ -126,21 +126,29 @@ impl Keeper {
             keeper: self,
             files,
             journal_bytes: marker.as_ref().map_or(0, |marker| marker.journal_bytes),
+            journal_since: marker.as_ref().map_or(0, |marker| marker.journal_since),
             reached: None,
         };
         match marker {
-            None => round.take_from(0).await?,
+            None => {
+                round.begin_journal().await?;
+                round.take_from(0).await?;
+            }
             Some(marker) => {
                 let standing = compare(self.database.aside(), &marker).await?;
                 self.state.require(standing, files, &marker)?;
                 match standing {
-                    Standing::Ended(revision) => round.take_from(revision).await?,
+                    Standing::Ended(revision) => {
+                        round.journal_since = round.journal_since.min(revision);
+                        round.take_from(revision).await?;
+                    }
                     Standing::Trimmed => {
                         if self.erasure.is_some() {
                             tracing::error!(
                                 "the journal of erasures has a gap: it was away for too long"
                             );
                         }
+                        round.begin_journal().await?;
                         round.take_from(marker.cursor.position.revision).await?;
                     }
                     _ => round.follow(marker.cursor).await?,
@@ -153,6 +161,7 @@ impl Keeper {
         let marker = Marker {
             cursor,
             journal_bytes: round.journal_bytes,
+            journal_since: round.journal_since,
         };
         let state = self.state.clone();
         blocking(move || state.mark(&marker)).await?;
@@ -180,11 +189,19 @@ struct Round<'k> {
     keeper: &'k Keeper,
     files: &'k Files,
     journal_bytes: u64,
+    journal_since: u64,
     /// Where the marker has to be moved to.
     reached: Option<Cursor>,
 }
 
 impl Round<'_> {
+    /// The journal tells from now on of what has not been trimmed.
+    async fn begin_journal(&mut self) -> Result<(), RestoreError> {
+        let (head, _) = outbox::head(self.keeper.database.aside()).await?;
+        self.journal_since = head.floor.saturating_sub(1);
+        Ok(())
+    }
+
     /// Takes what follows a place, in its history.
     async fn follow(&mut self, mut at: Cursor) -> Result<(), RestoreError> {
         loop {

@@ -17,6 +17,8 @@ pub struct Marker {
     pub cursor: Cursor,
     /// How long the journal of erasures was, in bytes.
     pub journal_bytes: u64,
+    /// Everybody is in the journal who was erased behind this revision.
+    pub journal_since: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -27,6 +29,7 @@ struct Line {
     revision: u64,
     nonce: Option<String>,
     journal_bytes: u64,
+    journal_since: u64,
 }
 
 pub(super) fn read(service: &'static str, path: &Path) -> Result<Option<Marker>, RestoreError> {
@@ -53,6 +56,7 @@ pub(super) fn read(service: &'static str, path: &Path) -> Result<Option<Marker>,
             nonce: line.nonce,
         },
         journal_bytes: line.journal_bytes,
+        journal_since: line.journal_since,
     }))
 }
 
@@ -68,6 +72,7 @@ pub(super) fn write(
         revision: position.revision,
         nonce: nonce.clone(),
         journal_bytes: marker.journal_bytes,
+        journal_since: marker.journal_since,
     };
     let mut text = serde_json::to_vec(&line)
         .map_err(io::Error::from)
@@ -93,6 +98,7 @@ mod tests {
                 nonce: Some(format!("nonce{revision}")),
             },
             journal_bytes: 25 * revision,
+            journal_since: 3,
         }
     }
 

@@ -160,13 +160,26 @@ async fn what_was_trimmed_is_no_difference() {
         Working::start(&database, &state)
             .until_marked(&database, &state)
             .await;
-        let marker = marker(&state).unwrap();
+        let before = marker(&state).unwrap();
+        assert_eq!(before.journal_since, 0, "it tells of everybody");
+        create(&database, "gone").await.unwrap();
         create(&database, "d").await.unwrap();
         let far = Timestamp::from_micros(i64::MAX);
         outbox::trim(&database, far).await.unwrap();
-        let standing = compare(database.reader(), &marker).await.unwrap();
+        let standing = compare(database.reader(), &before).await.unwrap();
         assert_eq!(standing, Standing::Trimmed);
         admit(&database, &state).await.unwrap();
+        Working::start(&database, &state)
+            .until_marked(&database, &state)
+            .await;
+        let after = marker(&state).unwrap();
+        assert_eq!(after.journal_since, 4, "and now of nobody before the last");
+        state.require_journal_since(4).unwrap();
+        let refused = state.require_journal_since(3).unwrap_err();
+        assert!(
+            matches!(refused, RestoreError::Incomplete { .. }),
+            "{refused}"
+        );
     }
 }
 
