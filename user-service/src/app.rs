@@ -22,7 +22,7 @@ use identity_kit::{
     outbox::Tail,
     page::PageTokens,
     position::Position,
-    restore::{self, Keeper, Kept, RestoreError},
+    restore::{self, Keeper, Kept, RestoreError, State},
     server::{Addresses, Listeners, ServeError, ServerBuilder},
     shutdown::Shutdown,
 };
@@ -103,9 +103,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// The database was put back to an earlier copy.
+    /// What is kept beside the database cannot be used.
     #[error(transparent)]
-    Restored(#[from] RestoreError),
+    State(#[from] RestoreError),
     /// The rules of the contract cannot be read.
     #[error(transparent)]
     Rules(#[from] RulesError),
@@ -176,17 +176,8 @@ impl App {
         let mut background = Background::default();
         let fallback = follow(&access, &clock, &mut background)?;
         let store =
-            setup::open(config, &database, Arc::clone(&clock), Arc::clone(&entropy)).await?;
-        restore::admit(store.database(), &state).await?;
-        let own = OwnFeed::follow(&store, &clock, &mut background);
-        let erased: restore::Erasure = store::erased;
-        let keeper = Keeper::new(
-            store.database().clone(),
-            state,
-            Some(erased),
-            own.applied.clone(),
-        );
-        let kept = keeper.spawn(&mut background, shutdown.clone());
+            setup::open_served(config, &database, &state, clock.clone(), entropy.clone()).await?;
+        let own = OwnFeed::follow(&store, state, &clock, &shutdown, &mut background);
         let upkeep = Upkeep::new(
             store.clone(),
             Arc::clone(&clock),
@@ -264,7 +255,7 @@ impl App {
             store,
             server: tokio::spawn(server.serve(shutdown)),
             background,
-            kept,
+            kept: own.kept,
         })
     }
 
@@ -293,15 +284,22 @@ impl App {
     }
 }
 
-/// The own feed, followed into memory, and who decides by it.
+/// The own feed, followed into memory and into what outlives the database, and who decides by it.
 struct OwnFeed {
     history: Arc<ChangeHistory>,
     applied: watch::Receiver<Position>,
     watchers: Watchers,
+    kept: Kept,
 }
 
 impl OwnFeed {
-    fn follow(store: &Store, clock: &SharedClock, background: &mut Background) -> Self {
+    fn follow(
+        store: &Store,
+        state: State,
+        clock: &SharedClock,
+        shutdown: &Shutdown,
+        background: &mut Background,
+    ) -> Self {
         let history = Arc::new(ChangeHistory::default());
         let intake = Intake {
             store: store.clone(),
@@ -314,10 +312,13 @@ impl OwnFeed {
         background.keep(following);
         let (watchers, noting) = Watchers::spawn(database, Arc::clone(clock), until);
         background.keep(noting);
+        let erased: restore::Erasure = store::erased;
+        let keeper = Keeper::new(database.clone(), state, Some(erased), tail.applied());
         Self {
             history,
             applied: tail.applied(),
             watchers,
+            kept: keeper.spawn(background, shutdown.clone()),
         }
     }
 }

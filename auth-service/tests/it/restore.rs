@@ -57,7 +57,6 @@ async fn validate(service: &Service, token: &str, min_revision: String) -> Resul
     let request = ValidateTokenRequest {
         access_token: token.to_owned(),
         min_revision,
-        ..ValidateTokenRequest::default()
     };
     service.auth.clone().validate_token(request).await.map(drop)
 }

@@ -29,6 +29,8 @@
 //! | the folder cannot be written, or the marker is damaged | refused at the start; logged, and tried again, while it serves |
 //! | there is no marker | the first start: it is made |
 //!
+//! Whoever can write to the folder can have people erased at the next restore: it is as worth guarding as the database.
+//!
 //! A line of the journal has 25 bytes: a million erasures take 25 MB, and are never fewer, since the copy that is put
 //! back may be of any age.
 

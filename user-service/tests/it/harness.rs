@@ -5,6 +5,7 @@ mod dynamic;
 mod grants;
 mod issuer;
 mod replica;
+mod restart;
 mod watcher;
 
 use std::{
@@ -58,6 +59,7 @@ use user_service::{
 pub(crate) use clock::{MovedClock, until};
 use issuer::Issuer;
 pub(crate) use replica::Replica;
+pub(crate) use restart::refused;
 pub(crate) use watcher::{Watcher, start};
 
 /// The service key of auth-service.
@@ -77,7 +79,8 @@ pub(crate) struct World {
     counter: AtomicU64,
     shutdown: Shutdown,
     database: TestDatabase,
-    _folder: TempDir,
+    /// Its secrets, for as long as it lives.
+    folder: TempDir,
 }
 
 impl World {
@@ -117,7 +120,7 @@ impl World {
             counter: AtomicU64::new(0),
             shutdown,
             database,
-            _folder: folder,
+            folder,
         };
         let id = admin.value.id.into_string();
         let request = wire::GetUserRequest {
@@ -255,39 +258,6 @@ impl World {
         files.into_iter().filter(|file| file.exists()).collect()
     }
 
-    /// Stops the service, lets something be done with its settings meanwhile, and starts it again with them.
-    pub(crate) async fn restarted(self, meanwhile: impl AsyncFnOnce(&mut Config)) -> Self {
-        let Self {
-            app,
-            mut config,
-            clock,
-            public,
-            internal,
-            issuer,
-            shutdown,
-            ..
-        } = self;
-        shutdown.start();
-        drop((public, internal));
-        app.ended().await.unwrap();
-        meanwhile(&mut config).await;
-        let (app, shutdown) = launch(&config, &issuer, &clock).await;
-        let addresses = app.addresses();
-        Self {
-            app,
-            config,
-            clock,
-            public: lazy(addresses.public),
-            internal: lazy(addresses.internal),
-            issuer,
-            shutdown,
-            admin: self.admin,
-            counter: self.counter,
-            database: self.database,
-            _folder: self._folder,
-        }
-    }
-
     /// Stops the service and waits for its end.
     pub(crate) async fn stop(self) {
         self.shutdown.start();
@@ -312,25 +282,6 @@ async fn launch(config: &Config, issuer: &Issuer, clock: &Arc<MovedClock>) -> (A
         AccessSource::Given(access),
     );
     (app.await.unwrap(), shutdown)
-}
-
-/// Why a service does not start.
-pub(crate) async fn refused(config: &Config) -> String {
-    let clock: SharedClock = Arc::new(SystemClock);
-    let access = access(&Issuer::new(), &clock);
-    let app = App::start(
-        Listeners::on_free_ports().unwrap(),
-        Shutdown::manual(),
-        clock,
-        Arc::new(SystemEntropy),
-        Registry::new(),
-        config,
-        AccessSource::Given(access),
-    );
-    match app.await {
-        Ok(_) => panic!("it starts"),
-        Err(error) => error.to_string(),
-    }
 }
 
 fn lazy(address: SocketAddr) -> Channel {

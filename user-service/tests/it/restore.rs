@@ -57,7 +57,7 @@ fn kept(config: &mut Config) -> (TempDir, State) {
 
 /// The marker of a database whose end was lost, and a journal of who was erased there.
 fn lost(folder: &Path, state: &State, position: Position, erased: &[&str]) {
-    let text: String = erased.iter().map(|id| format!("{id}\n")).collect();
+    let text = erased.join("\n") + "\n";
     fs::write(folder.join("user-service.erasures"), &text).unwrap();
     let nonce = Some("lost".to_owned());
     let cursor = Cursor { position, nonce };
@@ -149,7 +149,10 @@ async fn a_verb_that_was_killed_is_run_again() {
                     .unwrap();
                 // Killed behind its first step, and behind its second one: also where no marker says so.
                 store.begin_restore().await.unwrap();
-                store.erase_again(&[gone.clone()]).await.unwrap();
+                store
+                    .erase_again(std::slice::from_ref(&gone))
+                    .await
+                    .unwrap();
                 store.database().close().await;
                 drop(store);
                 for without in [false, true] {

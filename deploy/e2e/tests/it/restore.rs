@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::harness::{
     Person, Replica, Store, World,
     person::{log_out, refresh, refused, validate},
+    requirements,
     store::count,
 };
 use guard::Backend;
@@ -27,7 +28,6 @@ use guard::Backend;
 on_both_stores!(
     a_pair_that_was_put_back_brings_back_nobody_who_was_erased_and_nothing_that_was_ended,
     a_session_of_somebody_whom_the_copy_of_the_other_service_does_not_know_ends,
-    a_database_that_is_put_back_beneath_a_process_is_not_served_any_longer,
 );
 
 /// Far longer than anything takes that is to come.
@@ -64,14 +64,12 @@ pub(crate) fn forget_state(launch: &Launch) {
 
 /// A file that is kept apart from the database.
 fn state_file(launch: &Launch, suffix: &str) -> PathBuf {
-    match &launch.state_dir {
-        Some(folder) => folder.join(format!("{}.{suffix}", launch.service.name())),
-        None => {
-            let file = launch.database_url.trim_start_matches("sqlite://");
-            let file = file.split('?').next().unwrap();
-            format!("{file}.{suffix}").into()
-        }
+    if let Some(folder) = &launch.state_dir {
+        return folder.join(format!("{}.{suffix}", launch.service.name()));
     }
+    let file = launch.database_url.trim_start_matches("sqlite://");
+    let file = file.split('?').next().unwrap();
+    format!("{file}.{suffix}").into()
 }
 
 /// Waits until what is kept apart tells everything that the database does.
@@ -334,11 +332,13 @@ async fn a_session_of_somebody_whom_the_copy_of_the_other_service_does_not_know_
     world.dispose().await;
 }
 
-async fn a_database_that_is_put_back_beneath_a_process_is_not_served_any_longer(store: Store) {
-    if matches!(store, Store::Sqlite) {
-        // A process keeps the file that it has opened, whatever stands in its place.
+// A process keeps the file of SQLite that it has opened, whatever stands in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_put_back_beneath_a_process_is_not_served_any_longer() {
+    let Some(store) = requirements::postgres("a_database_that_is_put_back_beneath_a_process")
+    else {
         return;
-    }
+    };
     let mut world = World::linked(store.clone(), Link::ServiceKey).await;
     world.start().await;
     copy(&mut world, &store).await;

@@ -80,6 +80,9 @@ pub async fn put_back_to(connection: &impl ConnectionTrait) -> Result<u64, Store
 /// Ends the epoch that a restore was begun in, and begins a new one. `lost` is an epoch that the restored copy knows
 /// nothing of, since it was taken before: of that one nothing holds.
 ///
+/// Watchers stay in their table: a lease of before the restore may not have lapsed yet, and whoever waits for everybody
+/// waits for those as well. What they have acknowledged is of the old epoch and counts for nothing.
+///
 /// # Errors
 ///
 /// The database does not take it.

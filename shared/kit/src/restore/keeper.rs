@@ -54,7 +54,7 @@ impl Keeper {
         }
     }
 
-    /// Works beside the calls. When the database was put back beneath them, the shutdown begins.
+    /// Works beside the calls. When the database was put back beneath them, they end at once.
     pub fn spawn(self, background: &mut Background, shutdown: Shutdown) -> Kept {
         let until = background.until();
         let (tell, outcome) = oneshot::channel();
@@ -63,7 +63,8 @@ impl Keeper {
                 tracing::error!(%error, "the database is not served any longer");
                 // It is read at the end, if anybody asks.
                 let _ = tell.send(error);
-                shutdown.start();
+                // Whatever it would still answer is wrong.
+                shutdown.force();
             }
         });
         Kept(outcome)
