@@ -28,6 +28,7 @@ use guard::Backend;
 on_both_stores!(
     a_pair_that_was_put_back_brings_back_nobody_who_was_erased_and_nothing_that_was_ended,
     a_session_of_somebody_whom_the_copy_of_the_other_service_does_not_know_ends,
+    a_verb_that_is_killed_again_and_again_comes_to_its_end,
 );
 
 /// Far longer than anything takes that is to come.
@@ -329,6 +330,55 @@ async fn a_session_of_somebody_whom_the_copy_of_the_other_service_does_not_know_
         .await
         .unwrap();
     refresh(&world.api, &here.refresh_token).await.unwrap();
+    world.dispose().await;
+}
+
+async fn a_verb_that_is_killed_again_and_again_comes_to_its_end(store: Store) {
+    const MANY: usize = 60;
+    let mut world = World::linked(store.clone(), Link::ServiceKey).await;
+    world.start().await;
+    let mut ids = Vec::new();
+    for number in 0..MANY {
+        ids.push(world.create_user(&format!("many-{number}")).await.id);
+    }
+    world.user.kill().await;
+    let url = world.user.launch.database_url.clone();
+    store.copy_database(&url).await;
+    world.user.start();
+    world.ready().await;
+    for id in &ids {
+        delete(&world, id).await;
+    }
+    kept_up(&world.user.launch).await;
+    world.user.kill().await;
+    store.put_back(&url).await;
+
+    let mut left = Vec::new();
+    for life in 0.. {
+        let mut verb = world.user.launch.verb("after-restore").spawn().unwrap();
+        // Longer each time, so that it is killed in every step and comes to its end at last.
+        sleep(Duration::from_millis(20 + 10 * life)).await;
+        if let Some(status) = verb.try_wait().unwrap() {
+            assert!(status.success());
+            break;
+        }
+        verb.kill().unwrap();
+        verb.wait().unwrap();
+        left.push(count(&url, "users WHERE username LIKE 'many-%'").await);
+    }
+    assert!(
+        left.len() > 1 && left.is_sorted_by(|before, after| before >= after),
+        "{left:?}"
+    );
+    assert_eq!(count(&url, "users WHERE username LIKE 'many-%'").await, 0);
+    assert_eq!(
+        after_restore(&world.user.launch),
+        json!({ "restored": false })
+    );
+    world.user.start();
+    world.ready().await;
+    let verified = world.user.launch.verb("verify-audit").output().unwrap();
+    assert!(verified.status.success(), "{verified:?}");
     world.dispose().await;
 }
 
