@@ -28,6 +28,7 @@ use guard::Backend;
 on_both_stores!(
     a_pair_that_was_put_back_brings_back_nobody_who_was_erased_and_nothing_that_was_ended,
     a_session_of_somebody_whom_the_copy_of_the_other_service_does_not_know_ends,
+    changes_of_a_copy_count_also_where_nothing_but_the_cursors_notices_it,
     a_verb_that_is_killed_again_and_again_comes_to_its_end,
 );
 
@@ -330,6 +331,32 @@ async fn a_session_of_somebody_whom_the_copy_of_the_other_service_does_not_know_
         .await
         .unwrap();
     refresh(&world.api, &here.refresh_token).await.unwrap();
+    world.dispose().await;
+}
+
+async fn changes_of_a_copy_count_also_where_nothing_but_the_cursors_notices_it(store: Store) {
+    let mut world = World::linked(store.clone(), Link::ServiceKey).await;
+    world.start().await;
+    let kept = world.person("kept").await;
+    let tokens = kept.log_in(&world.api).await.unwrap();
+    let backend = Backend::start(&world);
+    world.user.kill().await;
+    let url = world.user.launch.database_url.clone();
+    store.copy_database(&url).await;
+    world.user.start();
+    world.ready().await;
+    for number in 0..6 {
+        world.create_user(&format!("lost-{number}")).await;
+    }
+    world.user.kill().await;
+    store.put_back(&url).await;
+    forget_state(&world.user.launch);
+    world.user.start();
+    world.ready().await;
+    backend.takes(&tokens.access_token).await;
+    // At a revision that the lost end had as well; nobody asks about the user.
+    suspend(&world, &kept.id).await;
+    backend.comes_to_refuse(&tokens.access_token).await;
     world.dispose().await;
 }
 

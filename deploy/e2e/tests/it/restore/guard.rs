@@ -56,6 +56,17 @@ impl Backend {
         assert_eq!(self.decide(token).await, Err(Refusal::Revoked));
     }
 
+    /// A token that was good is refused before long.
+    pub(super) async fn comes_to_refuse(&self, token: &str) {
+        let refused = async {
+            while self.decide(token).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, refused).await.unwrap();
+        self.refuses(token).await;
+    }
+
     /// Which history it knows.
     pub(super) fn epoch(&self) -> String {
         self.state.position().unwrap().epoch
