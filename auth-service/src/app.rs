@@ -22,6 +22,7 @@ use identity_kit::{
     outbox::Tail,
     page::PageTokens,
     password::HashPool,
+    restore::{self, Keeper, Kept, RestoreError},
     secret::RootSecret,
     server::{Addresses, Listeners, ServeError, ServerBuilder},
     shutdown::Shutdown,
@@ -56,6 +57,9 @@ pub const PUBLIC_SERVICES: [&str; 3] = [
 /// The services that are on the internal listener alone.
 pub const INTERNAL_SERVICES: [&str; 1] = [access_feed_service_server::SERVICE_NAME];
 
+/// The name of this program, and of what it keeps beside its database.
+pub const SERVICE: &str = "auth-service";
+
 /// Streams that last for as long as somebody listens.
 const ENDLESS_METHODS: [&str; 1] = ["/identity.auth.v1.AccessFeedService/Watch"];
 
@@ -71,6 +75,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// The database was put back to an earlier copy.
+    #[error(transparent)]
+    Restored(#[from] RestoreError),
     /// The signing keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
@@ -88,6 +95,7 @@ pub struct App {
     authority: Arc<Authority>,
     server: JoinHandle<Result<(), ServeError>>,
     background: Background,
+    kept: Kept,
 }
 
 /// What the parts of the service are made from.
@@ -138,10 +146,12 @@ impl App {
             channel,
             hashes,
             database,
+            state,
         } = prepared;
         let addresses = listeners.addresses()?;
         let database =
             setup::open(config, &database, Arc::clone(&clock), Arc::clone(&entropy)).await?;
+        restore::admit(&database, &state).await?;
         let parts = Parts {
             config,
             root,
@@ -160,6 +170,13 @@ impl App {
             background.until(),
         );
         background.keep(noting);
+        let keeper = Keeper::new(
+            parts.database.clone(),
+            state,
+            None,
+            authority.tail.applied(),
+        );
+        let kept = keeper.spawn(&mut background, shutdown.clone());
         if let Some(channel) = channel {
             let upstream = Upstream::new(channel, Arc::clone(&authority), watchers.clone());
             background.spawn(upstream.run(background.until()));
@@ -207,6 +224,7 @@ impl App {
             authority,
             server: tokio::spawn(server.serve(shutdown)),
             background,
+            kept,
         })
     }
 
@@ -225,12 +243,13 @@ impl App {
     /// Waits for the end, which a shutdown brings, and puts everything down in order.
     ///
     /// # Errors
-    /// The server could not be started.
+    /// The server could not be started, or the database was put back beneath it.
     pub async fn ended(self) -> Result<(), Box<dyn Error>> {
         let served = self.server.await;
         self.background.end().await;
         self.authority.database.close().await;
-        Ok(served??)
+        served??;
+        Ok(self.kept.outcome()?)
     }
 }
 

@@ -1,7 +1,8 @@
-//! The verbs: serve, migrate and healthcheck.
+//! The verbs: serve, migrate, healthcheck and after-restore.
 
 use std::{
     error::Error,
+    io::{self, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -16,8 +17,9 @@ use identity_kit::{
 };
 
 use crate::{
+    after_restore,
     app::{App, DirectorySource, Prepared},
-    config::{Config, HealthcheckArgs, Verb},
+    config::{AfterRestoreArgs, Config, HealthcheckArgs, Verb},
     setup,
 };
 
@@ -35,6 +37,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error>> {
         Verb::Serve => serve(&config, clock, entropy).await,
         Verb::Migrate => Ok(setup::migrate(&config, clock, entropy).await?),
         Verb::Healthcheck(args) => healthcheck(&config, &args).await,
+        Verb::AfterRestore(args) => restored(&config, &args, clock, entropy).await,
     }
 }
 
@@ -75,6 +78,17 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+async fn restored(
+    config: &Config,
+    args: &AfterRestoreArgs,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<(), Box<dyn Error>> {
+    let said = after_restore::run(config, args, clock, entropy).await?;
+    writeln!(io::stdout(), "{said}")?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -56,6 +56,18 @@ pub enum Verb {
     Migrate,
     /// Ask the running server whether it serves; ends with 0 when it does
     Healthcheck(HealthcheckArgs),
+    /// Make a database that was put back to an earlier copy one that is served: end all sessions and refresh tokens,
+    /// withdraw all signing keys and make a new one, and let everybody who follows its feed begin anew; prints what it
+    /// did as JSON
+    AfterRestore(AfterRestoreArgs),
+}
+
+/// Whether to doubt the marker.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct AfterRestoreArgs {
+    /// Do it although the marker in `--state-dir` agrees with the database, such as when both were put back
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Which listener to ask.

@@ -1,5 +1,6 @@
 //! Who are you: login, tokens, sessions and keys.
 
+pub mod after_restore;
 pub mod app;
 pub mod authority;
 pub mod cli;

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod migration;
 pub mod mint;
 pub mod refresh;
+pub mod restore;
 pub mod sessions;
 pub mod subjects;
 pub mod throttles;

@@ -10,7 +10,6 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use identity_guard::{
     channel::IdentityChannel,
     follow::{End, Pace},
-    position::Position,
 };
 use identity_kit::{
     database::StoreError,
@@ -105,7 +104,7 @@ impl Upstream {
     }
 
     /// Comes to a place up to which there was nothing to apply.
-    async fn advance(&self, from: Option<Position>, to: Cursor) -> Result<(), Failed> {
+    async fn advance(&self, from: Option<Cursor>, to: Cursor) -> Result<(), Failed> {
         Ok(user_feed::advance(&self.authority.database, from, to).await?)
     }
 

@@ -22,6 +22,7 @@ use identity_kit::{
     outbox::Tail,
     page::PageTokens,
     position::Position,
+    restore::{self, Keeper, Kept, RestoreError, State},
     server::{Addresses, Listeners, ServeError, ServerBuilder},
     shutdown::Shutdown,
 };
@@ -47,7 +48,7 @@ use crate::{
     rights::StoredRights,
     routes,
     setup::{self, SetupError},
-    store::{RightsFollower, Store},
+    store::{self, RightsFollower, Store},
     upkeep::Upkeep,
 };
 
@@ -67,6 +68,9 @@ pub const INTERNAL_SERVICES: [&str; 2] = [
     credential_service_server::SERVICE_NAME,
     change_feed_service_server::SERVICE_NAME,
 ];
+
+/// The name of this program, and of what it keeps beside its database.
+pub const SERVICE: &str = "user-service";
 
 /// Streams that last for as long as somebody listens, or has something to send.
 const ENDLESS_METHODS: [&str; 3] = [
@@ -100,6 +104,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// What is kept beside the database cannot be used.
+    #[error(transparent)]
+    State(#[from] RestoreError),
     /// The rules of the contract cannot be read.
     #[error(transparent)]
     Rules(#[from] RulesError),
@@ -120,6 +127,7 @@ pub struct App {
     store: Store,
     server: JoinHandle<Result<(), ServeError>>,
     background: Background,
+    kept: Kept,
 }
 
 impl App {
@@ -161,6 +169,7 @@ impl App {
             reserved,
             access,
             database,
+            state,
             plans,
         } = prepared;
         let addresses = listeners.addresses()?;
@@ -168,8 +177,8 @@ impl App {
         let mut background = Background::default();
         let fallback = follow(&access, &clock, &mut background)?;
         let store =
-            setup::open(config, &database, Arc::clone(&clock), Arc::clone(&entropy)).await?;
-        let own = OwnFeed::follow(&store, &clock, &mut background);
+            setup::open_served(config, &database, &state, clock.clone(), entropy.clone()).await?;
+        let own = OwnFeed::follow(&store, state, &clock, &shutdown, &mut background);
         let upkeep = Upkeep::new(
             store.clone(),
             Arc::clone(&clock),
@@ -246,6 +255,7 @@ impl App {
             store,
             server: tokio::spawn(server.serve(shutdown)),
             background,
+            kept: own.kept,
         })
     }
 
@@ -264,24 +274,32 @@ impl App {
     /// Waits for the end, which a shutdown brings, and puts everything down in order.
     ///
     /// # Errors
-    /// The server could not be started.
+    /// The server could not be started, or the database was put back beneath it.
     pub async fn ended(self) -> Result<(), Box<dyn Error>> {
         let served = self.server.await;
         self.background.end().await;
         self.store.database().close().await;
-        Ok(served??)
+        served??;
+        Ok(self.kept.outcome()?)
     }
 }
 
-/// The own feed, followed into memory, and who decides by it.
+/// The own feed, followed into memory and into what outlives the database, and who decides by it.
 struct OwnFeed {
     history: Arc<ChangeHistory>,
     applied: watch::Receiver<Position>,
     watchers: Watchers,
+    kept: Kept,
 }
 
 impl OwnFeed {
-    fn follow(store: &Store, clock: &SharedClock, background: &mut Background) -> Self {
+    fn follow(
+        store: &Store,
+        state: State,
+        clock: &SharedClock,
+        shutdown: &Shutdown,
+        background: &mut Background,
+    ) -> Self {
         let history = Arc::new(ChangeHistory::default());
         let intake = Intake {
             store: store.clone(),
@@ -294,10 +312,13 @@ impl OwnFeed {
         background.keep(following);
         let (watchers, noting) = Watchers::spawn(database, Arc::clone(clock), until);
         background.keep(noting);
+        let erased: restore::Erasure = store::erased;
+        let keeper = Keeper::new(database.clone(), state, Some(erased), tail.applied());
         Self {
             history,
             applied: tail.applied(),
             watchers,
+            kept: keeper.spawn(background, shutdown.clone()),
         }
     }
 }

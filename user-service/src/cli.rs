@@ -1,4 +1,4 @@
-//! The verbs: serve, migrate, healthcheck, create-admin, import-users, export-users and verify-audit.
+//! The verbs: serve, migrate, healthcheck, create-admin, import-users, export-users, verify-audit and after-restore.
 
 use std::{
     error::Error,
@@ -18,8 +18,9 @@ use identity_kit::{
 };
 
 use crate::{
+    after_restore,
     app::{AccessSource, App, Prepared},
-    config::{Config, CreateAdminArgs, HealthcheckArgs, Verb, VerifyAuditArgs},
+    config::{AfterRestoreArgs, Config, CreateAdminArgs, HealthcheckArgs, Verb, VerifyAuditArgs},
     create_admin::{self, CreateAdminError},
     export_users, import_users, setup,
     verify_audit::{self, VerifyAuditError},
@@ -46,6 +47,7 @@ pub async fn run(config: Config) -> Result<(), Box<dyn Error>> {
         }
         Verb::ExportUsers(args) => Ok(export_users::run(&config, &args, clock, entropy).await?),
         Verb::VerifyAudit(args) => verify(&config, &args, clock, entropy).await,
+        Verb::AfterRestore(args) => restored(&config, &args, clock, entropy).await,
     }
 }
 
@@ -123,6 +125,17 @@ async fn verify(
 ) -> Result<(), Box<dyn Error>> {
     let verified = verify_audit::run(config, args, clock, entropy).await?;
     writeln!(io::stdout(), "{verified}")?;
+    Ok(())
+}
+
+async fn restored(
+    config: &Config,
+    args: &AfterRestoreArgs,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<(), Box<dyn Error>> {
+    let said = after_restore::run(config, args, clock, entropy).await?;
+    writeln!(io::stdout(), "{said}")?;
     Ok(())
 }
 

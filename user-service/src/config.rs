@@ -64,6 +64,18 @@ pub enum Verb {
     ExportUsers(ExportUsersArgs),
     /// Walk along the audit log and print its length and head as JSON; ends with 4 where the log is broken
     VerifyAudit(VerifyAuditArgs),
+    /// Make a database that was put back to an earlier copy one that is served: erase again who was erased since, as
+    /// the journal in `--state-dir` says, and let everybody who follows its feed begin anew; prints what it did as JSON
+    AfterRestore(AfterRestoreArgs),
+}
+
+/// Whether to doubt the marker.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct AfterRestoreArgs {
+    /// Do it although the marker in `--state-dir` agrees with the database, such as when both were put
+    /// back, or although the journal there begins behind the copy
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What the audit log is compared with.

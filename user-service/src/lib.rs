@@ -1,5 +1,6 @@
 //! What can you do: people, credentials, roles and permissions.
 
+pub mod after_restore;
 pub mod app;
 pub mod cli;
 pub mod config;

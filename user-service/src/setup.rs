@@ -9,6 +9,7 @@ use identity_kit::{
     database::{Database, DatabaseConfig, StoreError},
     entropy::SharedEntropy,
     migrate::{MigrateError, SchemaError, check_schema, migrate as apply},
+    restore::{RestoreError, State, admit},
 };
 use thiserror::Error;
 
@@ -40,6 +41,9 @@ pub enum SetupError {
     /// The rules of the contract cannot be read.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// It was put back to an earlier copy.
+    #[error(transparent)]
+    Restored(#[from] RestoreError),
     /// The built-in rows were not reconciled.
     #[error("the built-in roles and permissions were not reconciled: {0}")]
     Reconcile(#[source] store::Error),
@@ -69,6 +73,22 @@ pub async fn open(
     } else {
         check_schema::<Migrator>(store.database()).await?;
     }
+    Ok(store)
+}
+
+/// The same for serving it: it was not put back to an earlier copy.
+///
+/// # Errors
+/// The database cannot be used, or asks for `after-restore`.
+pub async fn open_served(
+    config: &Config,
+    database: &DatabaseConfig,
+    state: &State,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+) -> Result<Store, SetupError> {
+    let store = open(config, database, clock, entropy).await?;
+    admit(store.database(), state).await?;
     Ok(store)
 }
 

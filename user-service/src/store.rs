@@ -7,7 +7,7 @@ use identity_kit::{
     clock::Timestamp,
     database::{Database, StoreError, WriteFuture, WriteTransaction},
     idempotency::{self, is_concurrent_repeat},
-    outbox,
+    outbox::{self, Past},
     position::Position,
 };
 
@@ -32,6 +32,7 @@ pub mod migration;
 mod pending_mail;
 mod permission;
 mod request;
+mod restore;
 mod rights;
 mod role;
 mod role_grants;
@@ -46,7 +47,7 @@ pub use access::{CredentialKey, FullUser};
 pub use audit::Audit;
 pub use ends::ENDED_AT_ONCE;
 pub use error::Error;
-pub use event::kinds;
+pub use event::{erased, kinds};
 pub use lease::{Holder, LEASE};
 pub use request::RequestKey;
 pub use rights::{RightsCache, RightsFollower};
@@ -131,6 +132,14 @@ impl Store {
     pub async fn head(&self) -> Result<Position, Error> {
         let (_, cursor) = outbox::head(self.database.reader()).await?;
         Ok(cursor.position)
+    }
+
+    /// What has become of a position that is not of the present epoch.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn past(&self, position: &Position) -> Result<Past, Error> {
+        Ok(outbox::past(self.database.reader(), position).await?)
     }
 
     /// Runs a write and drops what it makes stale before anybody is answered.

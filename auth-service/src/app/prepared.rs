@@ -10,10 +10,10 @@ use identity_guard::{
 };
 use identity_kit::{
     clock::SharedClock, config::ConfigError, database::DatabaseConfig, entropy::SharedEntropy,
-    password::HashPool, secret::RootSecret,
+    password::HashPool, restore::State, secret::RootSecret,
 };
 
-use super::{INTERNAL_SERVICES, PUBLIC_SERVICES, StartError};
+use super::{INTERNAL_SERVICES, PUBLIC_SERVICES, SERVICE, StartError};
 use crate::{
     client::{GrpcUserDirectory, UserDirectory},
     config::Config,
@@ -40,6 +40,7 @@ pub struct Prepared<'a> {
     pub(super) channel: Option<IdentityChannel>,
     pub(super) hashes: HashPool,
     pub(super) database: DatabaseConfig,
+    pub(super) state: State,
 }
 
 impl<'a> Prepared<'a> {
@@ -58,6 +59,8 @@ impl<'a> Prepared<'a> {
         let services = ServiceIdentities::parse(&config.access.service_identity)
             .map_err(|error| ConfigError::of_identity(&error))?;
         let database = config.database.config(true)?;
+        let state = config.database.state(SERVICE)?;
+        state.marker()?;
         let (directory, channel) = directory.open(config, &clock)?;
         let hashes = HashPool::new(
             config.login.hash_threads,
@@ -77,6 +80,7 @@ impl<'a> Prepared<'a> {
             channel,
             hashes,
             database,
+            state,
         })
     }
 }

@@ -10,6 +10,7 @@ use identity_guard::{
     rights::{Rights, RightsSource},
     status::Failure,
 };
+use identity_kit::outbox::{self, NotReached, Past};
 use tokio::time::Instant;
 
 use super::{AuthError, Authority};
@@ -90,17 +91,25 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// [`AuthError::RevisionNotReached`] when it has not within a second or the call's deadline.
+    /// [`AuthError::RevisionNotReached`] when it has not within a second or the call's deadline,
+    /// [`AuthError::RevisionLost`] when it never will.
     pub async fn wait_for(&self, wait: &FeedWait) -> Result<(), AuthError> {
         let Some(position) = wait else {
             return Ok(());
         };
         let longest = Instant::now() + LONGEST_WAIT;
         let until = deadline::current().map_or(longest, |deadline| deadline.min(longest));
-        self.tail
-            .wait_for(position, until)
-            .await
-            .map_err(|_| AuthError::RevisionNotReached)
+        match self.tail.wait_for(position, until).await {
+            Ok(()) => Ok(()),
+            Err(NotReached::OtherEpoch) => {
+                match outbox::past(self.database.reader(), position).await? {
+                    Past::Held => Ok(()),
+                    Past::Lost => Err(AuthError::RevisionLost),
+                    Past::Unknown => Err(AuthError::RevisionNotReached),
+                }
+            }
+            Err(NotReached::Late | NotReached::Ended) => Err(AuthError::RevisionNotReached),
+        }
     }
 }
 

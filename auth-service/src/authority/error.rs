@@ -53,6 +53,9 @@ pub enum AuthError {
     /// The own feed has not come to a wanted position.
     #[error("the revision is not reached")]
     RevisionNotReached,
+    /// A wanted position was lost when the database was restored.
+    #[error("the revision was lost")]
+    RevisionLost,
     /// The passwords' threads gave no answer.
     #[error(transparent)]
     Hash(#[from] HashError),

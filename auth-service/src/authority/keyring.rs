@@ -88,6 +88,21 @@ impl KeyRing {
         Ok(())
     }
 
+    /// Makes a key that is to sign in place of the one that does, of the same algorithm; of the given one where there is
+    /// none. It is kept nowhere yet.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingError`].
+    pub async fn make_next(
+        &self,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<SealedKey, KeyRingError> {
+        let active = keys::find_active(self.database.aside()).await?;
+        let algorithm = active.map_or(algorithm, |active| active.key.algorithm);
+        Ok(self.seal(&NewKey::generate(algorithm)?, algorithm))
+    }
+
     /// Loads the keys anew.
     ///
     /// # Errors

@@ -56,6 +56,10 @@ impl From<AuthError> for Failure {
                 "the revision is not reached yet",
             )
             .with_retry_after(RETRY_REVISION_AFTER),
+            AuthError::RevisionLost => Self::invalid_fields([(
+                "min_revision",
+                "is of a change that was lost when the database was restored; ask without it",
+            )]),
             AuthError::RightsOutdated => Self::unavailable("user-service", RETRY_AFTER),
             AuthError::Hash(error) => error.into(),
             AuthError::Directory(error) => directory(error),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use identity_guard::{clock::Timestamp, engine::SignatureAlgorithm};
-use identity_kit::database::{Database, StoreError};
+use identity_kit::database::{Database, StoreError, WriteTransaction};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
 };
@@ -82,9 +82,7 @@ pub async fn insert_active(database: &Database, new: &SealedKey) -> Result<bool,
         .write(move |transaction| {
             let new = Arc::clone(&work);
             Box::pin(async move {
-                signing_key::Entity::insert(to_row(&new))
-                    .exec_without_returning(transaction)
-                    .await?;
+                insert(transaction, &new).await?;
                 let key_id = new.key.id.clone();
                 events::emit(transaction, &AccessEvent::SigningKeyChanged { key_id });
                 Ok::<_, StoreError>(())
@@ -97,6 +95,17 @@ pub async fn insert_active(database: &Database, new: &SealedKey) -> Result<bool,
         Err(StoreError::Unique { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Keeps a key, in a transaction that does more.
+pub(super) async fn insert(
+    transaction: &WriteTransaction,
+    new: &SealedKey,
+) -> Result<(), StoreError> {
+    signing_key::Entity::insert(to_row(new))
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
 }
 
 fn to_row(new: &SealedKey) -> signing_key::ActiveModel {

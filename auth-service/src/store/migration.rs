@@ -15,6 +15,7 @@ mod m0007_create_throttles;
 mod m0008_sweep_subjects;
 mod m0009_follow_users;
 mod m0010_feed_watchers;
+mod m0011_feed_past;
 
 /// The schema of this service.
 #[derive(Debug)]
@@ -32,5 +33,6 @@ impl Schema for Migrator {
         m0008_sweep_subjects,
         m0009_follow_users,
         m0010_feed_watchers,
+        m0011_feed_past,
     ];
 }

@@ -79,15 +79,15 @@ pub async fn apply(
         .await
 }
 
-/// Comes to the place of a snapshot or of a checkpoint: everything before it has been applied. Nothing happens when the
-/// feed has come further in the same history.
+/// Comes from a place to that of a snapshot or of a checkpoint: everything before it has been applied. A snapshot may lie
+/// before the place, in another history of the same epoch. Nothing happens when somebody else has come further.
 ///
 /// # Errors
 ///
 /// [`StoreError::Conflict`] when it is not where the caller took it from any more, or those of the store.
 pub async fn advance(
     database: &Database,
-    from: Option<Position>,
+    from: Option<Cursor>,
     to: Cursor,
 ) -> Result<(), StoreError> {
     let work = Arc::new((from, to));
@@ -96,17 +96,14 @@ pub async fn advance(
             let work = Arc::clone(&work);
             Box::pin(async move {
                 let (from, to) = (&work.0, &work.1);
-                let applied = lock(transaction).await?.map(|cursor| cursor.position);
-                if applied
-                    .as_ref()
-                    .is_some_and(|applied| applied.reaches(&to.position))
-                {
-                    return Ok(());
+                let applied = lock(transaction).await?;
+                if applied == *from {
+                    return store(transaction, to).await;
                 }
-                if applied != *from {
-                    return Err(StoreError::Conflict);
+                match applied {
+                    Some(applied) if applied.position.reaches(&to.position) => Ok(()),
+                    _ => Err(StoreError::Conflict),
                 }
-                store(transaction, to).await
             })
         })
         .await?;

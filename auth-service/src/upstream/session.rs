@@ -244,7 +244,6 @@ impl<'u> Session<'u> {
         let upstream = self.upstream;
         let taken = async {
             upstream.reconcile().await?;
-            let from = from.map(|cursor| cursor.position);
             upstream.advance(from, cursor.clone()).await
         };
         taken.await.map_err(|error| failed(&error))?;
@@ -271,7 +270,7 @@ impl<'u> Session<'u> {
             return Err(NotUnderstood("position outside of the snapshot's epoch").into());
         }
         if cursor.position.revision > applied.position.revision {
-            let from = Some(applied.position.clone());
+            let from = Some(applied.clone());
             let advanced = self.upstream.advance(from, cursor.clone()).await;
             advanced.map_err(|error| failed(&error))?;
             self.applied = Some(cursor);

@@ -17,13 +17,16 @@ use tonic::{Code, Request, Status, Streaming};
 
 use crate::harness::{ADA, Service, as_service, refused, worlds};
 
-struct Watcher {
+pub(crate) struct Watcher {
     say: mpsc::Sender<WatchRequest>,
     stream: Streaming<WatchResponse>,
 }
 
 impl Watcher {
-    async fn start(service: &Service, cursor: Option<FeedCursor>) -> Result<Self, Status> {
+    pub(crate) async fn start(
+        service: &Service,
+        cursor: Option<FeedCursor>,
+    ) -> Result<Self, Status> {
         let start = Say::Start(Start {
             cursor,
             max_staleness: Some(prost_types::Duration {
@@ -49,7 +52,7 @@ impl Watcher {
     }
 
     /// The next message that is no checkpoint.
-    async fn hear(&mut self) -> Heard {
+    pub(crate) async fn hear(&mut self) -> Heard {
         loop {
             let message = self
                 .stream
@@ -65,7 +68,7 @@ impl Watcher {
     }
 
     /// The cursor of a snapshot of one part, behind a reset.
-    async fn hear_snapshot(&mut self) -> FeedCursor {
+    pub(crate) async fn hear_snapshot(&mut self) -> FeedCursor {
         assert!(matches!(self.hear().await, Heard::Reset(_)));
         match self.hear().await {
             Heard::Snapshot(snapshot) => {
@@ -78,7 +81,7 @@ impl Watcher {
     }
 
     /// The session of a change, and its cursor.
-    async fn hear_revoked(&mut self) -> (String, FeedCursor) {
+    pub(crate) async fn hear_revoked(&mut self) -> (String, FeedCursor) {
         let Heard::Changes(changes) = self.hear().await else {
             panic!("no changes");
         };

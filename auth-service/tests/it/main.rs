@@ -19,6 +19,7 @@ mod login;
 mod mint;
 mod refresh;
 mod replicas;
+mod restore;
 mod sessions;
 mod start;
 mod throttle;

@@ -120,6 +120,7 @@ pub fn launches(
             "sqlite://{}?mode=rwc",
             data.join(service.name()).join("database.sqlite").display()
         ),
+        state_dir: None,
         issuer: format!("http://{}", ports.auth.public),
         material: material.clone(),
         link: Link::MutualTls,

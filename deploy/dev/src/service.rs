@@ -145,6 +145,8 @@ pub struct Launch {
     pub peer: SocketAddr,
     /// Where it keeps its data.
     pub database_url: String,
+    /// Where it keeps what must outlive its data, unless beside it.
+    pub state_dir: Option<PathBuf>,
     /// The `iss` of access tokens: the public address of auth-service.
     pub issuer: String,
     /// Its secrets and certificates.
@@ -211,6 +213,9 @@ impl Launch {
             .args(["--database-url", &self.database_url])
             .arg("--root-secret-file")
             .arg(self.material.root_secret(self.service));
+        if let Some(folder) = &self.state_dir {
+            command.arg("--state-dir").arg(folder);
+        }
         command
     }
 

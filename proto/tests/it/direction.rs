@@ -66,7 +66,7 @@ const MEMBERS: [Member; 9] = [
         name: "identity-e2e",
         folder: "deploy/e2e",
         imports: &[],
-        in_tests: &["identity-proto", "identity-dev"],
+        in_tests: &["identity-proto", "identity-dev", "identity-guard"],
     },
     // It also measures parts of auth-service alone.
     Member {

@@ -13,7 +13,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use sea_orm::{DatabaseConnection, DbBackend, QueryResult};
 use tokio::sync::watch;
 
-pub(crate) use self::sqlite::{beside, open_private};
+pub(crate) use self::sqlite::{beside, open_private, private};
 pub use self::{
     error::StoreError,
     write::{Event, WriteFuture, WriteTransaction, Written},

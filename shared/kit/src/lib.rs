@@ -16,6 +16,7 @@ pub mod migrate;
 pub mod outbox;
 pub mod page;
 pub mod password;
+pub mod restore;
 pub mod secret;
 pub mod server;
 pub mod shutdown;

@@ -6,6 +6,7 @@
 
 mod append;
 mod hint;
+mod past;
 mod read;
 mod tail;
 
@@ -14,6 +15,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr};
 pub(crate) use self::append::{Told, append};
 pub use self::{
     append::{beat, trim},
+    past::{Past, begin_restore, create_past_table, finish_restore, past, put_back_to},
     read::{Cursor, Head, Read, StoredEvent, head, read, read_after},
     tail::{NotReached, Tail, TailHandler},
 };

@@ -10,10 +10,10 @@ use identity_guard::{
 };
 use identity_kit::{
     clock::SharedClock, config::ConfigError, database::DatabaseConfig, entropy::SharedEntropy,
-    password::HashPool, secret::RootSecret,
+    password::HashPool, restore::State, secret::RootSecret,
 };
 
-use super::{INTERNAL_SERVICES, PUBLIC_SERVICES, StartError};
+use super::{INTERNAL_SERVICES, PUBLIC_SERVICES, SERVICE, StartError};
 use crate::{
     config::Config,
     domain::{plan::Plans, reserved::ReservedUsernames},
@@ -40,6 +40,7 @@ pub struct Prepared<'a> {
     pub(super) reserved: ReservedUsernames,
     pub(super) access: Access,
     pub(super) database: DatabaseConfig,
+    pub(super) state: State,
     pub(super) plans: Plans,
 }
 
@@ -66,6 +67,8 @@ impl<'a> Prepared<'a> {
         let services = ServiceIdentities::parse(&config.access.service_identity)
             .map_err(|error| ConfigError::of_identity(&error))?;
         let database = config.database.config(true)?;
+        let state = config.database.state(SERVICE)?;
+        state.marker()?;
         let plans = config.subscription.plans()?;
         let access = Access::of(access, config, &clock)?;
         let hasher = HashPool::new(
@@ -86,6 +89,7 @@ impl<'a> Prepared<'a> {
             hasher,
             access,
             database,
+            state,
             plans,
         })
     }

@@ -11,6 +11,7 @@ use identity_kit::{
     entropy::SharedEntropy,
     id::new_id,
     idempotency::RequestLog,
+    outbox::Past,
     page::PageTokens,
     password::HashPool,
     position::Position,
@@ -34,6 +35,8 @@ use crate::{
 
 /// The longest wait for a revision that has not been reached.
 const MAX_WAIT: Duration = Duration::from_secs(1);
+/// What is wrong with a position that a restore has lost.
+const LOST: &str = "is of a change that was lost when the database was restored; ask without it";
 
 /// What every RPC stands on.
 pub struct Context {
@@ -192,21 +195,48 @@ impl Context {
         Ok(())
     }
 
-    /// Waits, for a second at most and within the deadline, until a read sees everything up to a position.
+    /// Waits, for a second at most and within the deadline, until a read sees everything up to the position in
+    /// `min_revision`.
     ///
     /// # Errors
-    /// `REVISION_NOT_REACHED`, or that the database does not answer.
+    /// As of [`reach_in`](Self::reach_in).
     pub(super) async fn reach(&self, wanted: Option<&Position>) -> Result<(), Failure> {
-        let Some(wanted) = wanted else { return Ok(()) };
+        if let Some(wanted) = wanted {
+            self.reach_in("min_revision", wanted).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for the position in a field; the answer is one of the present epoch that stands for it.
+    ///
+    /// # Errors
+    /// `REVISION_NOT_REACHED`; `INVALID_FIELDS` for a position that was lost when the database was restored and will
+    /// never be reached; or that the database does not answer.
+    pub(super) async fn reach_in(
+        &self,
+        field: &'static str,
+        wanted: &Position,
+    ) -> Result<Position, Failure> {
         let mut applied = self.applied.clone();
-        if applied.borrow_and_update().reaches(wanted) || self.store.head().await?.reaches(wanted) {
-            return Ok(());
+        if applied.borrow_and_update().reaches(wanted) {
+            return Ok(wanted.clone());
+        }
+        let head = self.store.head().await?;
+        if head.reaches(wanted) {
+            return Ok(wanted.clone());
+        }
+        if head.epoch != wanted.epoch {
+            match self.store.past(wanted).await? {
+                Past::Held => return Ok(head),
+                Past::Lost => return Err(Failure::invalid_fields([(field, LOST)])),
+                Past::Unknown => {}
+            }
         }
         let patience = Instant::now() + MAX_WAIT;
         let until = deadline::current().map_or(patience, |deadline| deadline.min(patience));
         let reached = applied.wait_for(|position| position.reaches(wanted));
         match tokio::time::timeout_at(until, reached).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => Ok(wanted.clone()),
             Ok(Err(_)) | Err(_) => Err(Failure::new(
                 ErrorReason::RevisionNotReached,
                 "the revision asked for has not been reached",

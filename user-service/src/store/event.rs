@@ -1,6 +1,9 @@
 //! What the feed keeps of each change: no personal data, so that none outlives its user there.
 
-use identity_kit::database::{Event, WriteTransaction};
+use identity_kit::{
+    database::{Event, WriteTransaction},
+    outbox::StoredEvent,
+};
 use serde_json::json;
 
 use crate::domain::{
@@ -35,6 +38,15 @@ pub mod kinds {
     pub const USER_TYPE_CHANGED: &str = "user_type_changed";
     /// A subscription was created, changed, cancelled or renewed, or has ended: `user_id`.
     pub const SUBSCRIPTION_CHANGED: &str = "subscription_changed";
+}
+
+/// Whom an event erases, if anybody.
+#[must_use]
+pub fn erased(event: &StoredEvent) -> Option<&str> {
+    if event.kind != kinds::USER_DELETED {
+        return None;
+    }
+    event.payload.get("user_id")?.as_str()
 }
 
 pub(super) fn user(transaction: &WriteTransaction, kind: &'static str, id: &UserId) {

@@ -24,6 +24,7 @@ mod m0017_audit;
 mod m0020_username_skeletons;
 mod m0021_user_search;
 mod m0022_email_proofs;
+mod m0023_feed_past;
 mod m0026_passwords_with_proofs;
 
 /// The schema of this service.
@@ -50,6 +51,7 @@ impl Schema for Migrator {
         m0020_username_skeletons,
         m0021_user_search,
         m0022_email_proofs,
+        m0023_feed_past,
         m0026_passwords_with_proofs,
     ];
 }

@@ -14,7 +14,7 @@ use sea_orm::{
 pub(super) use self::row::NewRows;
 use super::{
     Done, Error, RequestKey, Store, administrators,
-    audit::{self, difference},
+    audit::{self, Scribe, difference},
     corrupt, email_proof,
     entity::{credential, user, user_search, user_type, username_skeleton},
     error::taken,
@@ -193,23 +193,32 @@ impl Store {
                     let user = held::lock_inferior(transaction, &scribe.caller, id, now).await?;
                     check_etag(&user, etag.as_ref())?;
                     administrators::spare_the_last(transaction, &admin, &user).await?;
-                    request::forget(transaction, id).await?;
-                    email_proof::forget(transaction, &user).await?;
-                    // Credential, roles, permissions and what a search looks at go with the row.
-                    user::Entity::delete_by_id(id.as_str())
-                        .exec(transaction)
-                        .await?;
-                    event::user(transaction, kinds::USER_DELETED, id);
-                    let record = Record::default()
-                        .changed("status", [user.status.as_str()], None::<String>)
-                        .changed("user_type_id", [user.user_type_id.as_str()], None::<String>);
-                    scribe.done(transaction, record.erasing());
-                    Ok(())
+                    remove(transaction, scribe, &user).await
                 })
             },
         )
         .await
     }
+}
+
+/// Removes a locked user with everything that is held about them.
+pub(super) async fn remove(
+    transaction: &WriteTransaction,
+    scribe: &Scribe,
+    user: &User,
+) -> Result<(), Error> {
+    request::forget(transaction, &user.id).await?;
+    email_proof::forget(transaction, user).await?;
+    // Credential, roles, permissions and what a search looks at go with the row.
+    user::Entity::delete_by_id(user.id.as_str())
+        .exec(transaction)
+        .await?;
+    event::user(transaction, kinds::USER_DELETED, &user.id);
+    let record = Record::default()
+        .changed("status", [user.status.as_str()], None::<String>)
+        .changed("user_type_id", [user.user_type_id.as_str()], None::<String>);
+    scribe.done(transaction, record.erasing());
+    Ok(())
 }
 
 /// Inserts a user with the credential; the address is not proven.

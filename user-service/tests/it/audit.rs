@@ -33,7 +33,7 @@ impl World {
     }
 
     /// The events on a subject, oldest first.
-    async fn events_on(&self, subject_id: &str) -> Vec<wire::AuditEvent> {
+    pub(crate) async fn events_on(&self, subject_id: &str) -> Vec<wire::AuditEvent> {
         let request = wire::ListAuditEventsRequest {
             subject_id: subject_id.into(),
             order: AuditOrder::CreateTimeAsc.into(),

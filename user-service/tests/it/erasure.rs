@@ -101,7 +101,7 @@ async fn settled(world: &World) -> String {
 }
 
 /// Every row of every table as text on PostgreSQL, and every byte of every file on SQLite.
-async fn dump(world: &World) -> Vec<u8> {
+pub(crate) async fn dump(world: &World) -> Vec<u8> {
     const TABLES: &str =
         "SELECT table_name::text AS t FROM information_schema.tables WHERE table_schema = 'public'";
     let database = world.app.store().database();

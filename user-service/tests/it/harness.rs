@@ -5,6 +5,7 @@ mod dynamic;
 mod grants;
 mod issuer;
 mod replica;
+mod restart;
 mod watcher;
 
 use std::{
@@ -58,6 +59,7 @@ use user_service::{
 pub(crate) use clock::{MovedClock, until};
 use issuer::Issuer;
 pub(crate) use replica::Replica;
+pub(crate) use restart::refused;
 pub(crate) use watcher::{Watcher, start};
 
 /// The service key of auth-service.
@@ -77,7 +79,8 @@ pub(crate) struct World {
     counter: AtomicU64,
     shutdown: Shutdown,
     database: TestDatabase,
-    _folder: TempDir,
+    /// Its secrets, for as long as it lives.
+    folder: TempDir,
 }
 
 impl World {
@@ -117,7 +120,7 @@ impl World {
             counter: AtomicU64::new(0),
             shutdown,
             database,
-            _folder: folder,
+            folder,
         };
         let id = admin.value.id.into_string();
         let request = wire::GetUserRequest {

@@ -27,6 +27,7 @@ mod names;
 mod people;
 mod registration;
 mod replicas;
+mod restore;
 mod revisions;
 mod search;
 mod seeds;

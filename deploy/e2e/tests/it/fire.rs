@@ -15,13 +15,17 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 
-use crate::harness::{Replica, Store, World, requirements};
+use crate::{
+    harness::{Replica, Store, World, requirements},
+    restore::{after_restore, forget_state, kept_up, refuses_to_serve},
+};
 use watcher::{Ear, Heard, Watcher};
 use writers::Writers;
 
 on_both_stores!(
     every_watcher_replays_what_the_database_holds,
     a_database_put_back_to_an_earlier_copy_is_noticed,
+    cursors_notice_a_database_put_back_where_nothing_else_is_left_to,
 );
 
 /// Far longer than anything takes that is to come.
@@ -174,6 +178,19 @@ async fn latency(world: &World, internals: &[Channel], key: &str) {
 }
 
 async fn a_database_put_back_to_an_earlier_copy_is_noticed(store: Store) {
+    put_back(store, async |user: &mut Replica| {
+        refuses_to_serve(user).await;
+        assert_eq!(after_restore(&user.launch)["restored"], true);
+    })
+    .await;
+}
+
+async fn cursors_notice_a_database_put_back_where_nothing_else_is_left_to(store: Store) {
+    put_back(store, async |user: &mut Replica| forget_state(&user.launch)).await;
+}
+
+/// A follower's place in a database that is put back; what an operator does about it comes in between.
+async fn put_back(store: Store, operate: impl AsyncFnOnce(&mut Replica)) {
     const LOST: usize = 6;
     let mut world = World::linked(store.clone(), Link::ServiceKey).await;
     world.start().await;
@@ -197,8 +214,10 @@ async fn a_database_put_back_to_an_earlier_copy_is_noticed(store: Store) {
     let cursor = cursor.unwrap();
     drop(ear);
 
+    kept_up(&world.user.launch).await;
     world.user.kill().await;
     store.put_back(&url).await;
+    operate(&mut world.user).await;
     world.user.start();
     world.user.ready().await;
     // Ahead of what there is now.
@@ -208,8 +227,17 @@ async fn a_database_put_back_to_an_earlier_copy_is_noticed(store: Store) {
     for number in 0..LOST {
         world.create_user(&format!("other-{number}")).await;
     }
-    let now = Ear::open(&channel, &key, None).await;
-    assert_eq!(now.unwrap().snapshot_revision().await, cursor.revision);
+    let comes_there = async {
+        loop {
+            let now = Ear::open(&channel, &key, None).await;
+            let revision = now.unwrap().snapshot_revision().await;
+            assert!(revision <= cursor.revision);
+            if revision == cursor.revision {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, comes_there).await.unwrap();
     let beside = Ear::open(&channel, &key, Some(cursor)).await;
     beside.unwrap().is_reset().await;
     world.dispose().await;

@@ -28,6 +28,7 @@ mod people;
 mod readme;
 mod refresh;
 mod replicas;
+mod restore;
 mod settings;
 mod shutdown;
 mod start_order;

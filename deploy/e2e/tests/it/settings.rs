@@ -94,7 +94,14 @@ fn wrong_settings(launch: &Launch, folder: &Path) -> Vec<Wrong> {
         .display()
         .to_string();
 
+    let damaged = folder.join("damaged");
+    fs::create_dir_all(&damaged).unwrap();
+    let marker = format!("{}.marker", launch.service.name());
+    fs::write(damaged.join(marker), "junk").unwrap();
+
     let mut wrong = vec![
+        Wrong::value("--state-dir", &absent),
+        Wrong::value("--state-dir", damaged.display().to_string()),
         Wrong::without("--root-secret-file"),
         Wrong::value("--service-identity", "nobody"),
         Wrong::value(

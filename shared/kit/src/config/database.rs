@@ -9,7 +9,7 @@ use clap::Args;
 use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use super::ConfigError;
-use crate::{database::DatabaseConfig, secret::read_secret_file};
+use crate::{database::DatabaseConfig, restore::State, secret::read_secret_file};
 
 /// Where the data is.
 #[derive(Debug, Clone, Args)]
@@ -26,6 +26,10 @@ pub struct DatabaseArgs {
     #[arg(long, value_name = "BOOL", default_value_t = false, num_args = 0..=1,
           require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub auto_migrate: bool,
+    /// Folder for what must outlive the database, on another disk than it at best: by it a database that was put back to
+    /// an earlier copy is noticed. Beside the file of SQLite unless set; nowhere for PostgreSQL
+    #[arg(long, value_name = "FOLDER")]
+    pub state_dir: Option<PathBuf>,
     /// Most connections for reading; 0 means one a core for SQLite and ten for PostgreSQL
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub database_max_readers: u32,
@@ -56,6 +60,29 @@ impl DatabaseArgs {
             exclusive,
             ..DatabaseConfig::new(url)
         })
+    }
+
+    /// Where a service keeps what must outlive this database.
+    ///
+    /// # Errors
+    /// There is no such folder.
+    pub fn state(&self, service: &'static str) -> Result<State, ConfigError> {
+        if let Some(folder) = &self.state_dir {
+            return if folder.is_dir() {
+                Ok(State::in_folder(service, folder))
+            } else {
+                let problem = format!("there is no folder {}", folder.display());
+                let fix = "make it, and let this user write to it";
+                Err(ConfigError::new("--state-dir", problem, fix))
+            };
+        }
+        let url = self.config(false)?.url;
+        let options = SqliteConnectOptions::from_str(&url).ok();
+        Ok(options
+            .filter(|_| url.starts_with("sqlite:"))
+            .map_or(State::none(service), |options| {
+                State::beside(service, options.get_filename())
+            }))
     }
 
     fn read(&self, file: &Path) -> Result<String, ConfigError> {

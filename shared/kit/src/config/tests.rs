@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tempfile::TempDir;
 
 use super::{ConfigError, DatabaseArgs, LogFormat, Program, ServerArgs, TelemetryArgs};
+use crate::restore::State;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -316,4 +317,25 @@ fn an_address_has_a_part_of_the_listener_until_told_otherwise() {
     assert_eq!(shared.idle_timeout, Some(std::time::Duration::from_secs(7)));
     let wrong = parse(&["--shared-address=203.0.113.1/24"]).expect_err("is refused");
     assert!(wrong.contains("--shared-address"), "{wrong}");
+}
+
+#[test]
+fn what_outlives_a_database_is_beside_a_file_or_in_the_folder_that_is_named() {
+    let state = |args: &[&str]| {
+        let cli = parse(args).expect("parses");
+        cli.database.state("a-service")
+    };
+    let beside = state(&["--database-url=sqlite:data.db?mode=rwc"]).expect("is one");
+    assert_eq!(beside, State::beside("a-service", "data.db".as_ref()));
+    let server = "--database-url=postgres://a@b/c";
+    assert_eq!(state(&[server]).expect("is one"), State::none("a-service"));
+    let folder = TempDir::new().expect("a folder");
+    let named = format!("--state-dir={}", folder.path().display());
+    for url in [server, "--database-url=sqlite:data.db"] {
+        let named = state(&[url, &named]).expect("is one");
+        assert_eq!(named, State::in_folder("a-service", folder.path()));
+    }
+    let absent = format!("--state-dir={}", folder.path().join("absent").display());
+    let error = state(&[server, &absent]).expect_err("is absent");
+    assert_eq!(error.flag, "--state-dir");
 }

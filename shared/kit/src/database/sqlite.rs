@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
+    io,
     panic::resume_unwind,
     path::{Path, PathBuf},
     str::FromStr as _,
@@ -226,11 +227,16 @@ pub(crate) fn beside(file: &Path, suffix: &str) -> PathBuf {
 
 /// Opens a file that only its owner may read, and creates it when it is absent.
 pub(crate) fn open_private(path: &Path) -> Result<File, StoreError> {
+    private(path).map_err(|error| file_error(path, &error))
+}
+
+/// The same for whoever has words of their own for what failed.
+pub(crate) fn private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| file_error(path, &error))
+    options.open(path)
 }
 
 /// SQLite gives its side files the mode of the main one.
@@ -260,6 +266,6 @@ fn serve_lock(file: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn file_error(path: &Path, error: &std::io::Error) -> StoreError {
+fn file_error(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Unavailable(DbErr::Custom(format!("{}: {error}", path.display())))
 }

@@ -122,7 +122,7 @@ async fn cursor_of_another_history_is_sent_to_begin_anew() {
 }
 
 /// What a restored copy looks like: the same epoch at an earlier revision.
-async fn rewind(database: &TestDatabase, revision: u64) {
+pub(crate) async fn rewind(database: &TestDatabase, revision: u64) {
     write_sql(
         database,
         &format!("DELETE FROM feed_event WHERE revision > {revision}"),
@@ -135,7 +135,7 @@ async fn rewind(database: &TestDatabase, revision: u64) {
     .await;
 }
 
-async fn write_sql(database: &TestDatabase, sql: &str) {
+pub(crate) async fn write_sql(database: &TestDatabase, sql: &str) {
     let sql = sql.to_owned();
     database
         .write(move |transaction| {

@@ -7,5 +7,6 @@ mod follow;
 mod idempotency;
 mod migrate;
 mod read;
+mod restore;
 mod schema;
 mod write;

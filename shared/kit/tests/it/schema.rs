@@ -22,6 +22,7 @@ pub(crate) mod m0001_first {
 
     pub(crate) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
         outbox::create_tables(transaction).await?;
+        outbox::create_past_table(transaction).await?;
         idempotency::create_tables(transaction).await?;
         audit::create_tables(transaction).await?;
         for statement in [

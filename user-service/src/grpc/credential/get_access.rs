@@ -17,7 +17,9 @@ pub(super) async fn handle(
     request: Request<GetAccessSnapshotRequest>,
 ) -> Result<GetAccessSnapshotResponse, Failure> {
     let (id, min_position) = parse(request.get_ref())?;
-    context.reach(min_position.as_ref()).await?;
+    if let Some(position) = &min_position {
+        context.reach_in("min_position", position).await?;
+    }
     let access = context.store.find_access(&id, context.now()).await?;
     let access = access.ok_or_else(|| Refusal::UserNotFound(id.into_string()))?;
     Ok(GetAccessSnapshotResponse {

@@ -24,7 +24,7 @@ pub(super) async fn handle(
     let Some(position) = fields.take("revision", revision) else {
         return Err(failure(fields));
     };
-    context.reach(Some(&position)).await?;
+    let position = context.reach_in("revision", &position).await?;
     // The layer that knows the deadline ends this wait.
     let Acknowledged {
         acknowledged,

@@ -79,6 +79,14 @@ impl Replica {
         fs::read(&self.log).unwrap()
     }
 
+    /// How often it has said that it serves, over all its lives.
+    pub(crate) fn times_served(&self) -> usize {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines()
+            .filter(|line| line.contains(" serving "))
+            .count()
+    }
+
     /// The end of its log.
     pub(crate) fn log_end(&self) -> String {
         self.process

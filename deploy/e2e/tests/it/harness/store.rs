@@ -122,6 +122,20 @@ pub(crate) async fn execute(url: &str, statement: &'static str) -> u64 {
     }
 }
 
+/// How many rows there are of what follows FROM, in a database of either kind.
+pub(crate) async fn count(url: &str, from: &str) -> i64 {
+    let sql = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {from}"));
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        let counted = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+        counted.unwrap()
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let counted = sqlx::query_scalar(sql).fetch_one(&mut connection).await;
+        counted.unwrap()
+    }
+}
+
 /// The server's URL with another database.
 fn with_database(server: &str, name: &str) -> String {
     let (address, query) = server.split_once('?').unwrap_or((server, ""));

@@ -64,6 +64,7 @@ impl World {
                 endpoints: ports.of(service),
                 peer: ports.of(service.peer()).internal,
                 database_url: store.fresh_database(folder.path(), service).await,
+                state_dir: state_dir(&store, folder.path(), service),
                 issuer: format!("http://{}", ports.auth.public),
                 material: material.clone(),
                 link,
@@ -205,6 +206,16 @@ impl World {
             store.drop_database(&url).await;
         }
     }
+}
+
+/// A folder for what must outlive a database on a server; a file has it beside it.
+fn state_dir(store: &Store, folder: &Path, service: Service) -> Option<PathBuf> {
+    let Store::Postgres(_) = store else {
+        return None;
+    };
+    let state = folder.join(service.name()).join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    Some(state)
 }
 
 fn log_of(folder: &Path, name: &str) -> PathBuf {
