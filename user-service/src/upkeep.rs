@@ -119,7 +119,7 @@ impl Upkeep {
         }
     }
 
-    /// Forgets remembered requests, events of the feed and proofs of addresses after a day, budgets after an hour, and
+    /// Forgets remembered requests, events of the feed and proofs of addresses after a day, budgets after their hour, and
     /// events of the audit log after their time.
     async fn forget(&self) {
         tokio::time::sleep(FIRST).await;

@@ -1,4 +1,4 @@
-//! The schema, one file a step.
+//! The schema, one file a step; a step that was released is never changed. Numbers that are missing were never used.
 
 use identity_kit::{
     migrate::{Schema, Step},

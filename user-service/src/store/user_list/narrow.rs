@@ -90,7 +90,8 @@ impl<'a> Narrow<'a> {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 
-    /// The ids of those who pass, each once, as `user_id`.
+    /// The ids of those who pass, each once, as `user_id`. On PostgreSQL of each role that gives a permission no more than
+    /// [`FEW`] and one: for counting, and for reading where they were counted as few.
     pub(super) fn matches(self, backend: DbBackend) -> SelectStatement {
         match self {
             Self::Role(id, now) => holders(id, now).into_query(),
