@@ -89,6 +89,8 @@ const SHORT_METHODS: [&str; 6] = [
     "/identity.user.v1.CredentialService/GetAccessSnapshot",
 ];
 
+/// How many accounts are begun at once.
+const REGISTERING: usize = 2;
 /// How many passwords are hashed at once for accounts that people begin on their own.
 const CONFIRMING: usize = 2;
 
@@ -199,6 +201,7 @@ impl App {
             hasher: Arc::new(hasher),
             reserved,
             self_registration: config.people.self_registration,
+            registering: Semaphore::new(REGISTERING),
             confirming: Semaphore::new(CONFIRMING),
             clock: Arc::clone(&clock),
             entropy,

@@ -20,8 +20,8 @@ use identity_kit::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
-    sync::{Semaphore, watch},
-    time::Instant,
+    sync::{Semaphore, SemaphorePermit, watch},
+    time::{Instant, timeout},
 };
 use tonic::Request;
 
@@ -60,6 +60,8 @@ pub struct Context {
     pub reserved: ReservedUsernames,
     /// Whether people may register on their own.
     pub self_registration: bool,
+    /// Places for those who begin an account.
+    pub registering: Semaphore,
     /// Places for those who choose the password of an account that they have begun.
     pub confirming: Semaphore,
     /// Time.
@@ -265,6 +267,19 @@ pub(super) fn act<T>(request: &Request<T>, action: &'static str) -> Act {
         Caller::Anonymous => Actor::anonymous(),
     };
     Act::new(actor, action).by_request(context::request_id(request.extensions()))
+}
+
+/// Waits a while for one of few places: strangers stand in line before they cost others a connection or a thread.
+pub(super) async fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    match timeout(PATIENCE, places.acquire()).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) | Err(_) => Err(Failure::new(
+            ErrorReason::Overloaded,
+            "too many accounts are being begun at once",
+        )
+        .with_retry_after(PATIENCE)),
+    }
 }
 
 /// The id of the user who calls.

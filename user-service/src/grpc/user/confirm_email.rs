@@ -1,22 +1,11 @@
 //! Proves an address by the token that was mailed to it; with an account that was begun, its password is chosen here.
 
-use std::time::Duration;
-
-use identity_kit::{
-    deadline,
-    password::NewPassword,
-    status::{ErrorReason, Failure},
-    violations::Violations,
-};
+use identity_kit::{deadline, password::NewPassword, status::Failure, violations::Violations};
 use identity_proto::user::v1::{ConfirmEmailRequest, ConfirmEmailResponse};
-use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
-};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, act},
+    context::{Context, act, place},
     fields::failure,
 };
 use crate::domain::{
@@ -86,22 +75,10 @@ async fn hash(
 ) -> Result<PasswordHash, Failure> {
     let asker = context.askers.asker("confirm", token.id(), OF_TOKEN);
     context.store.spend(vec![asker], context.now()).await?;
+    // So that everybody else's passwords are not behind those of strangers.
     let _place = place(&context.confirming).await?;
     let hash = context.hasher.hash(password, deadline::current()).await?;
     Ok(PasswordHash::stored(hash))
-}
-
-/// Few passwords are hashed at once for those who begin, so that everybody else's are not behind theirs.
-async fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    match timeout(PATIENCE, places.acquire()).await {
-        Ok(Ok(place)) => Ok(place),
-        Ok(Err(_)) | Err(_) => Err(Failure::new(
-            ErrorReason::Overloaded,
-            "too many accounts are being confirmed at once",
-        )
-        .with_retry_after(PATIENCE)),
-    }
 }
 
 /// The outer answer is that the fields can be what they should be. Whose name the password may not be is known later.

@@ -10,7 +10,7 @@ use identity_proto::user::v1::{RegisterUserRequest, RegisterUserResponse};
 use tonic::Request;
 
 use super::super::{
-    context::{Context, act},
+    context::{Context, act, place},
     fields::failure,
 };
 use crate::domain::{
@@ -44,6 +44,8 @@ pub(super) async fn handle(
         context.askers.asker("register", &network, OF_NETWORK),
         context.askers.asker("register", "", OF_ALL),
     ];
+    // Everybody writes the same row of the budget: who waits for it must not hold a connection meanwhile.
+    let _place = place(&context.registering).await?;
     context.store.spend(askers, context.now()).await?;
     let expires_at = context
         .store
