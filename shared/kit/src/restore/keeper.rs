@@ -140,16 +140,18 @@ impl Keeper {
                 self.state.require(standing, files, &marker)?;
                 match standing {
                     Standing::Ended(revision) => {
-                        round.journal_since = round.journal_since.min(revision);
-                        round.take_from(revision).await?;
+                        // As far as this folder had come in what both histories share.
+                        let from = revision.min(marker.cursor.position.revision);
+                        let (head, _) = outbox::head(self.database.aside()).await?;
+                        if head.floor > from + 1 {
+                            round.miss_some().await?;
+                        } else {
+                            round.journal_since = round.journal_since.min(from);
+                        }
+                        round.take_from(from).await?;
                     }
                     Standing::Trimmed => {
-                        if self.erasure.is_some() {
-                            tracing::error!(
-                                "the journal of erasures has a gap: it was away for too long"
-                            );
-                        }
-                        round.begin_journal().await?;
+                        round.miss_some().await?;
                         round.take_from(marker.cursor.position.revision).await?;
                     }
                     _ => round.follow(marker.cursor).await?,
@@ -218,6 +220,14 @@ impl Round<'_> {
                 }
             }
         }
+    }
+
+    /// What the database has trimmed was never taken: the journal begins anew, and says so.
+    async fn miss_some(&mut self) -> Result<(), RestoreError> {
+        if self.keeper.erasure.is_some() {
+            tracing::error!("the journal of erasures has a gap: it was away for too long");
+        }
+        self.begin_journal().await
     }
 
     /// Takes what is there above a revision, and comes to the end in any case.

@@ -267,6 +267,47 @@ async fn a_keeper_follows_a_database_that_was_restored_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_was_away_during_a_restore_takes_what_it_has_missed() {
+    for database in each().await {
+        let (folder, state) = place();
+        create(&database, "a").await.unwrap();
+        Working::start(&database, &state)
+            .until_marked(&database, &state)
+            .await;
+        // Behind its marker, and before the copy that the database is restored from.
+        create(&database, "gone1").await.unwrap();
+        finish(&database, None).await;
+        create(&database, "gone2").await.unwrap();
+        Working::start(&database, &state)
+            .until_marked(&database, &state)
+            .await;
+        assert_eq!(journal(folder.path()), ["gone1", "gone2"]);
+        assert_eq!(marker(&state).unwrap().journal_since, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_missed_what_was_trimmed_since_a_restore_says_so() {
+    for database in each().await {
+        let (_folder, state) = place();
+        create(&database, "a").await.unwrap();
+        Working::start(&database, &state)
+            .until_marked(&database, &state)
+            .await;
+        for id in ["gone1", "b", "c"] {
+            create(&database, id).await.unwrap();
+        }
+        finish(&database, None).await;
+        let far = Timestamp::from_micros(i64::MAX);
+        outbox::trim(database.database(), far).await.unwrap();
+        Working::start(&database, &state)
+            .until_marked(&database, &state)
+            .await;
+        assert_eq!(marker(&state).unwrap().journal_since, 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_put_back_beneath_a_process_ends_it() {
     for database in each().await {
         let (_folder, state) = place();
