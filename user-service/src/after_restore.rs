@@ -46,7 +46,8 @@ impl From<StoreError> for AfterRestoreError {
 /// its last step the database is refused.
 ///
 /// Where the marker agrees with the database nothing is done, unless it is forced: the marker may have been put back
-/// with it. Without a marker whoever runs it knows. It must also be forced where the journal begins behind the copy.
+/// with it. It must be forced as well where nothing is kept that tells who was erased, as in another folder than the
+/// service's, and where the journal begins behind the copy.
 ///
 /// # Errors
 /// Why it was not done.
@@ -74,6 +75,9 @@ async fn restore(
 ) -> Result<Value, AfterRestoreError> {
     if !force && !state.is_restored(store.database()).await? {
         return Ok(json!({ "restored": false }));
+    }
+    if !force {
+        state.require_kept()?;
     }
     let marker = state.marker()?;
     store.begin_restore().await?;

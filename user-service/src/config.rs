@@ -73,7 +73,7 @@ pub enum Verb {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct AfterRestoreArgs {
     /// Do it although the marker in `--state-dir` agrees with the database, such as when both were put
-    /// back, or although the journal there begins behind the copy
+    /// back, or although the journal there is lost or begins behind the copy
     #[arg(long)]
     pub force: bool,
 }

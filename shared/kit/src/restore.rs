@@ -137,6 +137,12 @@ pub enum RestoreError {
         /// What the database was put back to.
         revision: u64,
     },
+    /// Nothing tells who was erased.
+    #[error(
+        "nothing tells who was erased since the copy: give the --state-dir that the service has, or --force to let \
+         everybody in the copy live again"
+    )]
+    NothingKept,
     /// A file cannot be read or written.
     #[error("--state-dir: {}: {source}; let it be in a folder that this user may write to", path.display())]
     File {
@@ -220,6 +226,21 @@ impl State {
             since: marker.journal_since,
             revision,
         })
+    }
+
+    /// Refuses where there is neither a marker nor a journal: another folder than the service's, or none.
+    ///
+    /// # Errors
+    ///
+    /// That, or the files cannot be used.
+    pub fn require_kept(&self) -> Result<(), RestoreError> {
+        let Some(files) = &self.files else {
+            return Err(RestoreError::NothingKept);
+        };
+        if self.marker()?.is_none() && journal::length(&files.journal)? == 0 {
+            return Err(RestoreError::NothingKept);
+        }
+        Ok(())
     }
 
     /// Everybody who was erased, in parts; nobody where nothing is kept.

@@ -177,6 +177,32 @@ async fn a_verb_that_was_killed_is_run_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_the_folder_of_the_service_nobody_is_brought_back_untold() {
+    for mut world in World::all().await {
+        let (folder, _state) = kept(&mut world.config);
+        let world = world
+            .restarted(async |config| {
+                for file in ["marker", "erasures"] {
+                    // There may be no journal.
+                    let _ = fs::remove_file(folder.path().join(format!("user-service.{file}")));
+                }
+                let problem = after_restore(config, false).await.unwrap_err();
+                assert!(
+                    matches!(
+                        problem,
+                        AfterRestoreError::Restore(RestoreError::NothingKept)
+                    ),
+                    "{problem:?}"
+                );
+                let said = after_restore(config, true).await.unwrap();
+                assert_eq!(said["restored"], json!(true));
+            })
+            .await;
+        drop(world);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_begins_behind_the_copy_is_enough_for_nobody_who_is_not_told() {
     for mut world in World::all().await {
         let (_folder, state) = kept(&mut world.config);
